@@ -1,0 +1,1 @@
+"""What happened: chains and platforms, streamed into the lake's raw tables."""
