@@ -1,8 +1,8 @@
 """Money is an integer in base units, with one constructor and one way to divide.
 
-Never a float, never a tolerance. A division either conserves (``split``) or is an exact floor whose remainder the caller
-keeps (``mul_div``). Sums go through ``sum_by``, because Polars' in-memory ``group_by().sum()`` of Decimal(38, 0) wraps
-to a negative number without an error.
+Never a float, never a tolerance. A division either conserves (``split``) or is an exact floor whose remainder the
+caller keeps (``mul_div``). Sums go through ``sum_by``, because Polars' in-memory ``group_by().sum()`` of
+Decimal(38, 0) wraps to a negative number without an error.
 """
 
 from collections.abc import Sequence

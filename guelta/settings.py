@@ -1,6 +1,6 @@
 """What the installation says, read once at the door into one frozen value.
 
-Order: defaults, then ``guelta.toml`` in the working folder (or ``GUELTA_CONFIG``), then ``GUELTA_*`` of the environment.
+Order: defaults, then ``guelta.toml`` in the working folder (or ``GUELTA_CONFIG``), then ``GUELTA_*`` variables.
 A key nobody knows is an error. Secrets stand only in the environment; ``Settings.shown()`` is what may be printed.
 """
 

@@ -1,0 +1,204 @@
+"""Data and cursor become visible in one Delta commit, or not at all.
+
+A write reads the cursor first and commits on the very handle it read: delta-rs refuses a stale handle of the same app
+but accepts the same app version sent twice on a fresh one (30-lake §3.1). ``guelta.days`` of a commit are the UTC
+days it touched; a build asks for them.
+"""
+
+import errno
+import json
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from guelta import __version__
+from guelta.errors import CursorMoved, Fatal, OutOfSpace
+from guelta.lake.schema import TableSpec
+from guelta.lake.where import Where
+
+_TRIES = 5
+_CURSOR = "guelta.cursor:"
+_DAYS = "guelta.days"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far ``app`` has come: ``n`` counts its commits, ``meta`` is JSON of its own."""
+
+    app: str
+    n: int
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    version: int
+    rows: int
+    days: frozenset[date]
+    already: bool = False  # this very cursor was committed before; nothing was written
+
+
+def write(
+    uri: str,
+    spec: TableSpec,
+    data: pa.Table,
+    where: Where | None,
+    cursor: Cursor | None,
+    removed_days: frozenset[date],
+    storage: Mapping[str, str] | None,
+) -> Commit:
+    """Append ``data`` (``where`` None) or replace the rows of ``where`` by it, and move the cursor, in one commit.
+
+    Raises:
+        CursorMoved: the cursor in the table is not ``cursor.n - 1``.
+        OutOfSpace: the disk is full; nothing was committed.
+    """
+    days = removed_days | _days(data)
+    last: Exception | None = None
+    for attempt in range(_TRIES):
+        table = open_table(uri, storage)
+        if cursor is not None:
+            have = table.transaction_version(cursor.app)
+            if have == cursor.n and read_cursor(table, cursor.app) == cursor:
+                return Commit(table.version(), 0, frozenset(), already=True)
+            if (have or 0) != cursor.n - 1:
+                raise CursorMoved(
+                    f"{spec.name}: {cursor.app} expected to write {cursor.n}, the table is at {have}; plan again"
+                )
+        try:
+            _commit(table, spec, data, where, cursor, days)
+        except CommitFailedError as error:
+            last = error
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  # jitter between writers, no secret
+            continue
+        except (OSError, DeltaError) as error:
+            raise _explained(spec.name, error) from error
+        fsync_commit(uri, table.version()) if "://" not in uri else None
+        return Commit(table.version(), data.num_rows, days)
+    raise CursorMoved(f"{spec.name}: {_TRIES} commits in a row met another writer ({last}); try again")
+
+
+def _commit(
+    table: DeltaTable,
+    spec: TableSpec,
+    data: pa.Table,
+    where: Where | None,
+    cursor: Cursor | None,
+    days: frozenset[date],
+) -> None:
+    metadata = {
+        "guelta.code": __version__,
+        "guelta.rows": str(data.num_rows),
+        _DAYS: json.dumps(sorted(day.isoformat() for day in days)) if "day" in spec.schema.names else '"all"',
+    }
+    transactions = []
+    if cursor is not None:
+        metadata[_CURSOR + cursor.app] = json.dumps({"n": cursor.n, "meta": cursor.meta}, sort_keys=True)
+        transactions = [Transaction(cursor.app, cursor.n)]
+    replacing = where is not None
+    write_deltalake(
+        table,
+        data,
+        mode="overwrite" if replacing else "append",
+        predicate=where.sql() if where is not None and where.clauses else None,
+        writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
+        commit_properties=CommitProperties(custom_metadata=metadata, app_transactions=transactions),
+    )
+
+
+def open_table(uri: str, storage: Mapping[str, str] | None = None, version: int | None = None) -> DeltaTable:
+    return DeltaTable(uri, version=version, storage_options=dict(storage) if storage else None)
+
+
+def read_cursor(table: DeltaTable, app: str) -> Cursor | None:
+    """The newest cursor of ``app``; None before its first commit.
+
+    Raises:
+        Fatal: the transaction version is there but log clean-up took the cursor; it is rebuilt from the data.
+    """
+    if (n := table.transaction_version(app)) is None:
+        return None
+    for limit in (20, 200, None):
+        for entry in table.history(limit):
+            if (text := entry.get(_CURSOR + app)) is not None:
+                found = json.loads(text)
+                if found["n"] != n:
+                    raise Fatal(f"{app}: newest cursor is {found['n']} but the transaction is {n}; run guelta maintain")
+                return Cursor(app, n, found["meta"])
+    raise Fatal(f"{app}: transaction {n} has no cursor left in the log; rebuild it from the table's rows")
+
+
+def carried(table: DeltaTable) -> dict[str, str]:
+    """The newest cursor of every app, as metadata for a maintenance commit (log clean-up would drop them)."""
+    newest: dict[str, str] = {}
+    for entry in table.history():
+        for key, text in entry.items():
+            if key.startswith(_CURSOR):
+                newest.setdefault(key, text)
+    return newest
+
+
+def changed_days(table: DeltaTable, since: int | None) -> set[date] | None:
+    """UTC days touched by data commits after version ``since``; None means every day."""
+    if since is None:
+        return None
+    now = table.version()
+    if since > now:
+        return None
+    history = table.history(now - since) if now > since else []
+    if len(history) < now - since:
+        return None  # the log was cleaned past `since`
+    days: set[date] = set()
+    for entry in history:
+        if entry["operation"] in {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES"}:
+            continue
+        found = json.loads(entry.get(_DAYS, '"all"'))
+        if found == "all":
+            return None
+        days |= {date.fromisoformat(day) for day in found}
+    return days
+
+
+def fsync_commit(uri: str, version: int) -> None:
+    """Make a commit survive power loss: delta-rs itself issues no fsync on local disks (30-lake §3.4)."""
+    import os
+
+    root = Path(uri)
+    log = root / "_delta_log" / f"{version:020}.json"
+    paths = {log, log.parent}
+    for line in log.read_text("utf-8").splitlines():
+        action = json.loads(line)
+        if "add" in action:
+            from urllib.parse import unquote
+
+            added = root / unquote(action["add"]["path"])
+            paths |= {added, added.parent}
+    for path in sorted(paths):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _days(data: pa.Table) -> frozenset[date]:
+    if "day" not in data.column_names:
+        return frozenset()
+    return frozenset(day for day in data["day"].unique().to_pylist() if day is not None)
+
+
+def _explained(name: str, error: Exception) -> Exception:
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or "No space left" in str(error) or "os error 28" in str(error):
+        return OutOfSpace(
+            f"{name}: the disk is full; nothing was committed. Free space, then run the same command again"
+        )
+    return Fatal(f"{name}: the commit failed and changed nothing: {error}")
