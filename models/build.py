@@ -1,0 +1,254 @@
+"""Make the tables of a selection: pin, see what changed, run, gate, publish in one commit.
+
+A build reads its upstreams at versions pinned before the first query and writes these versions into the cursor of what
+it publishes: whatever lands meanwhile is seen next time. Only days that can have changed are made again (30-lake §3.5).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from guelta.errors import BadModel, ForeignLake, GateRefused, Inexact
+from models import Model, select, shape
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+    import pyarrow as pa
+
+    from guelta.lake import Lake, Where
+
+Days = frozenset[date] | None  # None: every day
+Gate = Callable[[Model, "pa.Table", "duckdb.DuckDBPyConnection"], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What became of one model. ``days`` counts the days made again; None stands for all of them."""
+
+    name: str
+    rows: int
+    seconds: float
+    skipped: bool
+    reason: str  # "first build", "code changed", "3 days changed", "unchanged", "waits for raw.x", "refused: …"
+    days: int | None = None
+    version: int | None = None
+
+
+class Inputs:
+    """What a Python model reads: its upstreams, frozen at the pinned versions."""
+
+    def __init__(self, lake: "Lake", model: Model, pin: Mapping[str, int], con: Any, days: Days) -> None:
+        self._lake, self._model, self._pin, self._con = lake, model, pin, con
+        self.days = (
+            days  # None: make every day; else only rows of these days are kept (window onward: and of later ones)
+        )
+
+    def frame(self, name: str) -> "pl.LazyFrame":
+        return self._lake.scan(self._known(name), version=self._pin[name])
+
+    def table(self, name: str) -> "pa.Table":
+        return self._lake.table(self._known(name)).read(version=self._pin[name])
+
+    def sql(self, text: str, **params: Any) -> "pl.DataFrame":
+        """Rows of a query over the upstreams by their lake names; ``$name`` stands for a parameter."""
+        return self._con.sql(text, params=params or None).pl()  # type: ignore[no-any-return]
+
+    def _known(self, name: str) -> str:
+        if name not in self._pin:
+            raise BadModel(f"{self._model.path} reads {name}, which its upstream does not name; add it there")
+        return name
+
+
+def build(
+    lake: "Lake",
+    models_: Sequence[Model],
+    *,
+    selection: Iterable[str] = (),
+    gate: Gate | None = None,
+    full: bool = False,
+    progress: Callable[[Built], None] | None = None,
+) -> list[Built]:
+    """Make what changed of the selected models, in order; each is visible in one commit or not at all.
+
+    A refused model publishes nothing, and what is made from it waits; the others are built, then the refusal is raised.
+
+    Args:
+        lake: where the tables are.
+        models_: all models, in building order (``models.load()``).
+        selection: tables, folders, ``+`` for everything they are made from; none is all.
+        gate: looks at the staged rows before they are published, and raises GateRefused.
+        full: make everything again, whatever changed.
+        progress: called after each model.
+
+    Raises:
+        GateRefused: after the last model, naming every refused table and rule.
+        BadModel: a model that DuckDB cannot bind, or whose rows are not what its header says.
+    """
+    run = _Run(lake, gate, full, {model.name: model.digest for model in models_})
+    done: list[Built] = []
+    refused: dict[str, GateRefused] = {}
+    for model in select(models_, selection):
+        started = time.perf_counter()
+        held = [name for name in model.upstream if name in refused]
+        try:
+            if held:
+                built = Built(model.name, 0, 0.0, True, f"waits for {held[0]}, which was refused")
+                refused[model.name] = refused[held[0]]
+            else:
+                built = run.make(model, started)
+        except GateRefused as error:
+            refused[model.name] = error
+            built = Built(model.name, 0, time.perf_counter() - started, True, f"refused: {error}")
+        done.append(built)
+        if progress:
+            progress(built)
+    own = {
+        name: error for name, error in refused.items() if any(b.name == name and "refused:" in b.reason for b in done)
+    }
+    if own:
+        lines = "; ".join(f"{name}: {error}" for name, error in own.items())
+        raise GateRefused(f"{len(own)} tables were refused, nothing of them was published: {lines}", _rule_ids(own))
+    return done
+
+
+def _rule_ids(refused: Mapping[str, GateRefused]) -> tuple[str, ...]:
+    return tuple(rule for error in refused.values() for rule in error.rule_ids)
+
+
+@dataclass
+class _Run:
+    """One call of ``build``: every model of it reads the same versions of the raw tables."""
+
+    lake: "Lake"
+    gate: Gate | None
+    full: bool
+    digests: Mapping[str, str]
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def make(self, model: Model, started: float) -> Built:
+        missing = [name for name in model.upstream if self._version(name) is None]
+        if missing:
+            return Built(model.name, 0, time.perf_counter() - started, True, f"waits for {', '.join(missing)}")
+        pin = {name: self.versions[name] for name in model.upstream}
+        code = {"code": model.digest, "upstream_code": {n: self.digests[n] for n in pin if n in self.digests}}
+        cursor = self.lake.table(model.name).cursor(_app(model)) if self.lake.exists(model.name) else None
+        days, reason = self._todo(model, pin, code, cursor)
+        if days is not None and not days:
+            return Built(model.name, 0, time.perf_counter() - started, True, reason, 0, self._version(model.name))
+        rows, version = self._publish(model, pin, code, cursor, days)
+        self.versions[model.name] = version
+        count = None if days is None else len(days)
+        return Built(model.name, rows, time.perf_counter() - started, False, reason, count, version)
+
+    def _version(self, name: str) -> int | None:
+        if name not in self.versions and self.lake.exists(name):
+            self.versions[name] = self.lake.table(name).version()
+        return self.versions.get(name)
+
+    def _todo(self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: Any) -> tuple[Days, str]:
+        """The days to make; none at all when nothing changed."""
+        if cursor is None:
+            return None, "first build"
+        if self.full:
+            return None, "asked for in full"
+        if any(cursor.meta.get(key) != value for key, value in code.items()):
+            return None, "code changed"
+        days: set[date] = set()
+        for name, version in pin.items():
+            since = cursor.meta["upstream"].get(name)
+            changed = set() if since == version else self.lake.table(name).changed(since)
+            if changed is None and name in dict(model.partition.affects):
+                changed = self._affected(model, pin, name)
+            if changed is None or (changed and model.partition.by is None):
+                return None, f"{name} changed"
+            days |= changed
+        return _widen(days, model.partition.window), f"{len(days)} days changed" if days else "unchanged"
+
+    def _affected(self, model: Model, pin: Mapping[str, int], name: str) -> set[date]:
+        query = dict(model.partition.affects)[name]
+        with self.lake.duck(list(pin), pin=pin) as con:
+            return {day for (day,) in con.execute(query).fetchall() if day is not None}
+
+    def _publish(
+        self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: Any, days: Days
+    ) -> tuple[int, int]:
+        from guelta.lake import ALL, Cursor
+        from guelta.lake.schema import conform
+
+        named = [name for name in _tables_in(model.rules) if name not in pin and self._version(name) is not None]
+        views = {**pin, **{name: self.versions[name] for name in named}}
+        with self.lake.duck(list(views), pin=views) as con:
+            spec, data = _run(self.lake, model, pin, con, days)
+            data = conform(spec, data)
+            if self.gate:
+                con.register("staged", data)
+                self.gate(model, data, con)
+        try:
+            table = self.lake.create(spec)
+        except ForeignLake:
+            if cursor is None:  # no build made it: not ours to drop
+                raise
+            self.lake.drop(model.name)  # its code changed its shape, and these are all of its rows
+            table, cursor = self.lake.create(spec), None
+        meta = {"upstream": dict(pin), **code}
+        after = Cursor(_app(model), cursor.n + 1 if cursor else 1, meta)
+        commit = table.replace(data, ALL if days is None else _months(model, days) & _days(model, days), cursor=after)
+        return data.num_rows, commit.version
+
+
+def _run(
+    lake: "Lake", model: Model, pin: Mapping[str, int], con: "duckdb.DuckDBPyConnection", days: Days
+) -> tuple[Any, "pa.Table"]:
+    import duckdb
+    import polars as pl
+
+    if model.sql is not None:
+        try:
+            relation = con.sql(f"select * from (\n{model.sql}\n)")
+            spec = shape.spec_of_select(model, relation.columns, relation.types)
+            kept = relation if days is None else relation.filter(_days(model, days).sql())
+            return spec, kept.to_arrow_table()
+        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            raise Inexact(f"{model.path}: a value does not fit its type: {error}") from error
+        except duckdb.Error as error:
+            raise BadModel(f"{model.path}: {error}") from error
+    assert model.build is not None
+    made = model.build(Inputs(lake, model, pin, con, days))
+    frame = made if isinstance(made, pl.DataFrame) else pl.from_arrow(made)
+    assert isinstance(frame, pl.DataFrame)
+    data = frame.to_arrow()
+    spec = shape.spec_of_rows(model, data)
+    if days is None:
+        return spec, data
+    return spec, frame.filter(pl.sql_expr(_days(model, days).sql())).to_arrow()
+
+
+def _days(model: Model, days: frozenset[date]) -> "Where":
+    from guelta.lake import ge, isin
+
+    return ge("day", min(days)) if model.partition.window is None else isin("day", days)
+
+
+def _months(model: Model, days: frozenset[date]) -> "Where":
+    """The months of ``days``, beside the days themselves: Delta then leaves the files of other months alone."""
+    from guelta.lake import ge, isin
+
+    months = {day.replace(day=1) for day in days}
+    return ge("month", min(months)) if model.partition.window is None else isin("month", months)
+
+
+def _widen(days: set[date], window: int | None) -> frozenset[date]:
+    return frozenset(day + timedelta(days=i) for day in days for i in range((window or 0) + 1))
+
+
+def _tables_in(rules: Sequence[str]) -> list[str]:
+    import re
+
+    return sorted({name for rule in rules for name in re.findall(r"\b(?:raw|core|marts|ops)\.[a-z]\w*", rule)})
+
+
+def _app(model: Model) -> str:
+    return f"build:{model.name}"
