@@ -1,8 +1,8 @@
 """What people decided: reviews, adjustments, period closes, deliveries. Append-only, hash-chained; and writers' leases.
 
 One SQL database (SQLite by default, PostgreSQL in production). Every decision names its actor and carries the hash of
-the one before it, so an edit, a deletion or a fork is found by ``verify``. The database itself refuses UPDATE and DELETE,
-and refuses an approval by the person who proposed. Leases are the only rows that change.
+the one before it, so an edit, a deletion or a fork is found by ``verify``. The database itself refuses UPDATE and
+DELETE, and an approval by the person who proposed. Leases are the only rows that change.
 """
 
 import hashlib
@@ -72,8 +72,9 @@ _SQLITE_GUARDS = (
         "begin select raise(abort, 'append-only'); end"
     ),
     (
-        "create trigger if not exists decisions_four_eyes before insert on decision_events when new.kind = 'approve' and "
-        "new.actor = (select actor from decision_events where stream = new.stream and subject = new.subject "
+        "create trigger if not exists decisions_four_eyes before insert on decision_events "
+        "when new.kind = 'approve' and new.actor = (select actor from decision_events "
+        "where stream = new.stream and subject = new.subject "
         "and kind = 'propose' order by seq desc limit 1) begin select raise(abort, 'four eyes'); end"
     ),
 )
