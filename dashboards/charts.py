@@ -1,0 +1,204 @@
+"""The house's few chart shapes. Colours, fonts and themes come from .streamlit/config.toml; a shape sets the marks.
+
+The bucket of a period that is still running is drawn pale and dashed: otherwise the right edge shows a fall that
+never happened. Shapes take frames of numbers made for the eye; exact digits travel along as text for the tooltips.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+import streamlit as st
+
+HEIGHT = 300
+PALE = 0.35
+NEUTRAL = "#9498a0"  # the palette's grey: 3:1 or more on both backgrounds
+
+
+def show(chart: alt.TopLevelMixin, *, says: str) -> None:
+    """Draw ``chart``; ``says`` is what a person who cannot see it should know."""
+    st.altair_chart(chart, width="stretch", alt=says)
+
+
+def bars(
+    frame: pl.DataFrame,
+    value: str,
+    series: str,
+    *,
+    unit: str,
+    order: Sequence[str],
+    tips: Mapping[str, str],
+    share: bool = False,
+    height: int = HEIGHT,
+) -> alt.TopLevelMixin:
+    """Stacked bars over time: columns ``from`` and ``to`` (the bucket), ``partial``, the value and the series."""
+    stack = [alt.Y(f"{value}:Q", stack="normalize" if share else "zero", axis=_values("%" if share else "~s", unit))]
+    places = {name: place for place, name in enumerate(order)}
+    data = frame.with_columns(pl.col(series).replace_strict(places, default=len(places)).alias("place"))
+    return (
+        alt.Chart(data)
+        .mark_bar(stroke=None)
+        .encode(
+            alt.X("from:T", axis=_days(), scale=alt.Scale(type="utc")),
+            *stack,
+            x2="to:T",
+            color=_colour(series, order),
+            order=alt.Order("place:Q"),
+            opacity=alt.condition("datum.partial", alt.value(PALE), alt.value(0.95)),
+            tooltip=_tips(tips),
+        )
+        .properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+    )
+
+
+def lines(
+    frame: pl.DataFrame,
+    value: str,
+    series: str,
+    *,
+    unit: str,
+    order: Sequence[str],
+    tips: Mapping[str, str],
+    log: bool = False,
+    height: int = HEIGHT,
+) -> alt.TopLevelMixin:
+    """A line a series over the buckets' ``from``; the way into a running bucket is dashed."""
+    last = frame.filter(~pl.col("partial")).group_by(series).agg(pl.col("from").max().alias("last"))
+    marked = frame.join(last, on=series, how="left", maintain_order="left")
+    tail = marked.filter(pl.col("from") >= pl.col("last"))
+    y = alt.Y(f"{value}:Q", axis=_values("~s", unit), scale=alt.Scale(type="log" if log else "linear", zero=not log))
+    common = {
+        "x": alt.X("from:T", axis=_days(), scale=alt.Scale(type="utc")),
+        "y": y,
+        "color": _colour(series, order),
+        "tooltip": _tips(tips),
+    }
+    whole = (
+        alt.Chart(frame.filter(~pl.col("partial"))).mark_line(strokeWidth=2, interpolate="monotone").encode(**common)
+    )
+    running = alt.Chart(tail).mark_line(strokeWidth=1.5, strokeDash=[4, 3], opacity=0.7).encode(**common)
+    touch = alt.Chart(frame).mark_point(size=90, opacity=0).encode(**common)
+    return (whole + running + touch).properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+
+
+def lorenz(points: pl.DataFrame, *, height: int = HEIGHT) -> alt.TopLevelMixin:
+    """Columns ``people`` and ``held``: the share of earners, poorest first, and the share of earnings they hold."""
+    x = alt.X("people:Q", axis=_plain("%", "of earners, from the least to the most"), scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("held:Q", axis=_values("%", "of earnings"), scale=alt.Scale(domain=[0, 1]))
+    even = (
+        alt.Chart(pl.DataFrame({"people": [0.0, 1.0], "held": [0.0, 1.0]}))
+        .mark_line(strokeDash=[4, 4], strokeWidth=1.2, color=NEUTRAL)
+        .encode(x, y)
+    )
+    tips = _tips({"people": "share of earners", "held": "share of earnings"}, number=".1%")
+    held = alt.Chart(points).mark_area(line={"strokeWidth": 2}, opacity=0.22).encode(x, y, tooltip=tips)
+    return (held + even).properties(height=height, padding={"top": 22, "left": 5, "right": 12, "bottom": 5})
+
+
+def intervals(
+    frame: pl.DataFrame,
+    label: str,
+    value: str,
+    low: str,
+    high: str,
+    *,
+    colour: str,
+    order: Sequence[str],
+    unit: str,
+    tips: Mapping[str, str],
+) -> alt.TopLevelMixin:
+    """A dot with its interval per label, best first: a number without its interval is half a number."""
+    y = alt.Y(f"{label}:N", sort=alt.EncodingSortField(value, order="descending"), axis=_names())
+    domain = alt.Scale(zero=False, nice=True)
+    span = alt.Chart(frame).mark_rule(strokeWidth=2.5, opacity=0.5, strokeCap="round")
+    dots = alt.Chart(frame).mark_point(filled=True, size=90, opacity=1)
+    x = alt.X(f"{value}:Q", axis=_plain("%", unit), scale=domain)
+    return (
+        span.encode(
+            alt.X(f"{low}:Q", scale=domain, axis=_plain("%", unit)), y, x2=f"{high}:Q", color=_colour(colour, order)
+        )
+        + dots.encode(x, y, color=_colour(colour, order), shape=_shape(colour, order), tooltip=_tips(tips))
+    ).properties(height=max(120, 26 * frame.height + 40))
+
+
+def ranked(
+    frame: pl.DataFrame, label: str, value: str, *, unit: str, tips: Mapping[str, str], height: int | None = None
+) -> alt.TopLevelMixin:
+    """One horizontal bar a label, in the frame's order."""
+    return (
+        alt.Chart(frame)
+        .mark_bar(cornerRadiusEnd=3, height={"band": 0.68})
+        .encode(
+            alt.X(f"{value}:Q", axis=_plain("~s", unit)),
+            alt.Y(f"{label}:N", sort=frame[label].to_list(), axis=_names()),
+            tooltip=_tips(tips),
+        )
+        .properties(height=height or max(110, 28 * frame.height + 40))
+    )
+
+
+def bridge(frame: pl.DataFrame, *, unit: str, tips: Mapping[str, str], height: int = HEIGHT) -> alt.TopLevelMixin:
+    """A walk from one balance to another: columns ``step``, ``low``, ``high``, ``kind`` in walking order."""
+    order = ["balance", "adds", "takes away"]
+    return (
+        alt.Chart(frame)
+        .mark_bar(cornerRadius=2, width={"band": 0.62})
+        .encode(
+            alt.X(
+                "step:N",
+                sort=frame["step"].to_list(),
+                axis=alt.Axis(title=None, labelAngle=0, ticks=False, labelLimit=90),
+            ),
+            alt.Y("low:Q", axis=_values("~s", unit)),
+            y2="high:Q",
+            color=_colour("kind", order),
+            tooltip=_tips(tips),
+        )
+        .properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+    )
+
+
+def _values(number: str, title: str) -> alt.Axis:
+    """Faint horizontal rules, and the unit where the eye starts: above the axis, upright."""
+    return alt.Axis(
+        format=number,
+        title=title,
+        titleAngle=0,
+        titleAlign="left",
+        titleAnchor="end",
+        titleX=0,
+        titleY=-12,
+        titleFontWeight="normal",
+        tickCount=5,
+        domain=False,
+        ticks=False,
+        labelPadding=8,
+    )
+
+
+def _plain(number: str, title: str) -> alt.Axis:
+    return alt.Axis(format=number, title=title, titleFontWeight="normal", tickCount=6, ticks=False, labelPadding=6)
+
+
+def _days() -> alt.Axis:
+    return alt.Axis(title=None, grid=False, tickCount=8, format="%-d %b", labelOverlap="greedy", labelPadding=6)
+
+
+def _names() -> alt.Axis:
+    return alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=190, labelPadding=8)
+
+
+def _colour(series: str, order: Sequence[str]) -> alt.Color:
+    legend = alt.Legend(orient="top", title=None, direction="horizontal", offset=18, symbolType="circle")
+    return alt.Color(f"{series}:N", scale=alt.Scale(domain=list(order)), legend=legend if len(order) > 1 else None)
+
+
+def _shape(series: str, order: Sequence[str]) -> alt.Shape:
+    """Never colour alone."""
+    shapes = ["circle", "diamond", "square", "triangle-up"][: max(len(order), 1)]
+    return alt.Shape(f"{series}:N", scale=alt.Scale(domain=list(order), range=shapes), legend=None)
+
+
+def _tips(tips: Mapping[str, str], number: str | None = None) -> list[Any]:
+    return [alt.Tooltip(name, title=title, **({"format": number} if number else {})) for name, title in tips.items()]
