@@ -1,0 +1,158 @@
+"""How the door speaks: tables, JSON, progress bars, and where to look next."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Note = Callable[..., None]
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def next_step(command: str) -> None:
+    say(f"next: {command}")
+
+
+def as_json(value: Any) -> None:
+    say(json.dumps(value, indent=2, default=_jsonable))
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as a dictionary of what JSON can say."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def rows(title: str, columns: Sequence[str], lines: Sequence[Mapping[str, Any]], *, as_json: bool = False) -> None:
+    """A table for people, or the same rows as JSON."""
+    if as_json:
+        say(json.dumps([dict(line) for line in lines], indent=2, default=_jsonable))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = bool(lines) and all(isinstance(line.get(column), int | float | Decimal) for line in lines)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(_cell(line.get(column)) for column in columns))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def answer(found: Any, form: str) -> None:
+    """An ``Answer`` of the metric layer as a table, CSV, JSON or its SQL."""
+    if form == "sql":
+        say(found.sql)
+    elif form == "csv":
+        print(found.frame.write_csv(), end="")
+    elif form == "json":
+        as_json(found.as_json())
+    else:
+        rows(", ".join(m.title for m in found.metrics), found.frame.columns, found.frame.to_dicts())
+        for note in found.notes:
+            say(f"note: {note}")
+
+
+def followed(results: Sequence[Any], derived: Sequence[Any], in_json: bool) -> None:
+    """What an indexing run did, per chain, and which blocks are incomplete."""
+    if in_json:
+        as_json({"chains": [plain(r) for r in results], "tables": [plain(d) for d in derived]})
+        return
+    lines = [plain(result) for result in results]
+    wanted = ["chain", "first", "last", "blocks", "logs", "level", "finalized", "reorgs"]
+    rows("Indexed", [c for c in wanted if not lines or c in lines[0]], lines)
+    for line in lines:
+        for name in line.get("incomplete", ()):
+            say(f"incomplete: {name}: header kept, receipts missing, no rows")
+    decoded = sum(getattr(d, "decoded", 0) for d in derived)
+    quarantined = sum(getattr(d, "quarantined", 0) for d in derived)
+    say(f"{decoded:,} events decoded, {quarantined:,} in raw.quarantine")
+    next_step("guelta build")
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Note]:
+    """``note(done, total, text)``: a bar on a terminal, a line every ten seconds elsewhere."""
+    if not sys.stderr.isatty():
+        yield _lines(unit)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def note(done: int, total: int | None = None, text: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=text[:34])
+
+        yield note
+
+
+def wait(*running: Any) -> None:
+    """Sleep until Ctrl-C or until one of the children ends by itself."""
+    while all(child.alive() for child in running):
+        time.sleep(0.5)
+
+
+def _lines(unit: str) -> Note:
+    last = time.monotonic()
+
+    def note(done: int, total: int | None = None, text: str = "") -> None:
+        nonlocal last
+        if time.monotonic() - last >= 10:  # seconds between lines in a log
+            last = time.monotonic()
+            print(f"{text} {done:,} of {total:,} {unit}" if total else f"{text} {done:,} {unit}", file=sys.stderr)
+
+    return note
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return str(_jsonable(value)) if isinstance(value, bytes | datetime) else str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)  # exact: a JSON number would lose digits
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
