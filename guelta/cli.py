@@ -1,7 +1,7 @@
 """The door: every command is a sentence, prints what it did, and says where to look next.
 
-Exit codes: 0 done, 1 the data or a gate says no, 2 usage or configuration, 3 a source is unreachable. Heavy libraries are
-imported inside the commands, so that ``guelta --help`` answers at once.
+Exit codes: 0 done, 1 the data or a gate says no, 2 usage or configuration, 3 a source is unreachable. Heavy libraries
+are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
 import sys
@@ -59,9 +59,7 @@ def demo(
 
 @app.command(rich_help_panel="Bring data in")
 def follow(
-    chains: Annotated[
-        list[str] | None, typer.Argument(help="Chain names of chains.toml; default: all with an RPC.")
-    ] = None,
+    chains: Annotated[list[str] | None, typer.Argument(help="Names in chains.toml; default: all with an RPC.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop at the head instead of waiting for new blocks.")] = False,
     until: Annotated[int | None, typer.Option(help="Stop after this block.")] = None,
     as_json: Json = False,
@@ -97,7 +95,7 @@ def replay(
 @app.command(rich_help_panel="Bring data in")
 def pull(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="Sources of indexer/sources; default: all configured.")
+        list[str] | None, typer.Argument(help="Names in indexer/sources; default: all there are.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -118,9 +116,7 @@ def pull(
 
 @app.command(rich_help_panel="Compute")
 def build(
-    selection: Annotated[
-        list[str] | None, typer.Argument(help="Tables, folders, or +table for it and all before it.")
-    ] = None,
+    selection: Annotated[list[str] | None, typer.Argument(help="Tables, folders, +table with all before it.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Rebuild every day, not only what changed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -130,10 +126,9 @@ def build(
 
     settings = _settings()
     lake = _lake(settings)
+    gate = quality.gate(lake)
     with show.progress("tables") as note:
-        built = run(
-            lake, quality.tables(), selection=selection or (), gate=quality.gate(lake), full=full, progress=note
-        )
+        built = run(lake, quality.tables(), selection=selection or (), gate=gate, full=full, progress=note)
     if as_json:
         show.as_json([show.plain(b) for b in built])
         return
@@ -259,9 +254,7 @@ def ask(
 
 @app.command(rich_help_panel="Ask")
 def explain(
-    identity: Annotated[
-        str, typer.Argument(help="An earning, payment, payout, reconciliation line or 0x transaction.")
-    ],
+    identity: Annotated[str, typer.Argument(help="An earning, payment, payout, recon key or transaction.")],
     as_json: Json = False,
 ) -> None:
     """From an amount down to the logs, terms and rounding that made it."""
