@@ -14,9 +14,9 @@
     references(x, core.assets.asset_id)     the value stands in that table; references(a, b, core.edges) for equal names
     warn(…)                      any of them as a warning: reported, never refused
 
-A null fails every word but ``unique``, ``references``, ``one_of`` and ``sum_equals``; a column that may be null is written with a
-question mark: ``nonnegative(x?)``. A one-off is ``quality/assertions/TABLE.WHAT.sql``: a SELECT of failing rows that
-reads the rows to be checked as ``{batch}``, with its reason in a first line ``-- why: …``.
+A null fails every word but ``unique``, ``references``, ``one_of`` and ``sum_equals``; a column that may be null is
+written with a question mark: ``nonnegative(x?)``. A one-off is ``quality/assertions/TABLE.WHAT.sql``: a SELECT of
+failing rows that reads the rows to be checked as ``{batch}``, with its reason in a first line ``-- why: …``.
 """
 
 import re
