@@ -32,6 +32,7 @@ KINDS = (
     "reopen",
     "close",
     "reopen_period",
+    "pin",
     "sending",
     "sent",
     "failed",
