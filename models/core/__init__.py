@@ -1,0 +1,1 @@
+"""The canonical tables: typed, renamed, counted once."""

@@ -1,0 +1,1 @@
+"""From a payment to who earned what: terms, flows, accruals, earnings."""

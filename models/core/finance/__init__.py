@@ -1,0 +1,1 @@
+"""Money that came, is owed and left: payments, payouts, credits, the journal."""

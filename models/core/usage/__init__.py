@@ -1,0 +1,1 @@
+"""Calls, and daily states of them that add up."""

@@ -1,0 +1,1 @@
+"""The published tables: what pages, reports and `guelta ask` read."""
