@@ -67,11 +67,11 @@ def status(lake: Lake) -> Status:
     chains = _chains(lake)
     finalized = [chain.finalized_at for chain in chains if chain.finalized_at]
     as_of = min(finalized, default=None)
-    outcomes = _outcomes(lake)
+    answers = outcomes(lake)
     tables = []
     for name in lake.tables():
         table = lake.table(name)
-        latest = outcomes.get(name, {})
+        latest = answers.get(name, {})
         failing = tuple(
             sorted(rule for rule, (passed, severity) in latest.items() if not passed and severity == "critical")
         )
@@ -124,7 +124,7 @@ def _times(con: Any, heads: list[dict[str, Any]]) -> list[tuple[int, datetime]]:
     return found
 
 
-def _outcomes(lake: Lake) -> dict[str, dict[str, tuple[bool, str]]]:
+def outcomes(lake: Lake) -> dict[str, dict[str, tuple[bool, str]]]:
     """Per table, the last answer of each rule."""
     if not lake.exists("ops.gate_results"):
         return {}
