@@ -22,7 +22,7 @@ class Native(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Finality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``tag``: the node's finalized block, ``depth`` where it has none. ``lag``: blocks to stay behind an instant head."""
+    """``tag``: the node's finalized block, ``depth`` where it has none; ``lag``: how far an instant head is trusted."""
 
     kind: Literal["tag", "depth", "instant"]
     depth: int = 0
