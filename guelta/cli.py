@@ -5,6 +5,7 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,7 +90,9 @@ def replay(
     """
     from guelta.demo import replayed
 
-    replayed(_settings(), files, follow_too=follow_too, once=once, show=lambda r, d: show.followed(r, d, as_json))
+    replayed(
+        _settings(), files, follow_too=follow_too, once=once, show_result=lambda r, d: show.followed(r, d, as_json)
+    )
 
 
 @app.command(rich_help_panel="Bring data in")

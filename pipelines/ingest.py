@@ -1,5 +1,8 @@
 """What the indexer writes, as Dagster sees it: external raw tables, and off-chain sources that are pulled."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import dagster as dg
 
 from indexer import protocols, sources
@@ -34,7 +37,7 @@ def _source(name: str) -> dg.AssetsDefinition:
         pool=POOL,
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
     )
-    def pull(context: dg.AssetExecutionContext, house: House):  # noqa: ANN202  # Dagster wants a bare generator here
+    def pull(house: House) -> Iterator[Any]:
         settings = house.settings()
         results = {result.table: result for result in sources.pull(settings, house.lake(), [name])}
         for table in tables:
