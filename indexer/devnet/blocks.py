@@ -94,18 +94,15 @@ def log_json(log: Json) -> bytes:
 
 
 def matching(
-    blocks: Iterable[Block], addresses: frozenset[str] | None, topics: Sequence[frozenset[str] | None]
+    logs: Iterable[Log], addresses: frozenset[str] | None, topics: Sequence[frozenset[str] | None]
 ) -> list[bytes]:
-    """The JSON of the logs that pass a filter, in order; parts may hold several logs joined by commas."""
-    if addresses is None and not topics:
-        return [block.joined for block in blocks if block.joined]
-    wanted = [(i, allowed) for i, allowed in enumerate(topics) if allowed is not None]
+    """The JSON of the logs that pass a filter, in order."""
+    allowed_at = [(i, allowed) for i, allowed in enumerate(topics) if allowed is not None]
     least = len(topics)  # a null topic matches anything, but something has to be there
     return [
         log.json
-        for block in blocks
-        for log in block.logs
+        for log in logs
         if (addresses is None or log.address in addresses)
         and len(log.topics) >= least
-        and all(log.topics[i] in allowed for i, allowed in wanted)
+        and all(log.topics[i] in allowed for i, allowed in allowed_at)
     ]

@@ -185,9 +185,11 @@ class Devnet:
                 output = _REVERT.search(str(error))
                 raise Reverted(str(error), bytes.fromhex(output[1]) if output else b"") from None
 
-    def estimate_gas(self, sender: str, to: str, data: bytes, value: int = 0) -> int:
+    def estimate_gas(self, sender: str, to: str | None, data: bytes, value: int = 0) -> int:
         with self.lock, self._forgetting():
-            return self._run(Transaction("", address_of(sender), address_of(to), bytes(data), value, 0, b""))[1]
+            return self._run(prepared(self.chain_id, address_of(sender), to and address_of(to), bytes(data), value, 0))[
+                1
+            ]
 
     def contract(self, name: str, address: str) -> Contract:
         return Contract(self, name, address_of(address))
