@@ -47,7 +47,7 @@ screenshots: $(UV) tools ## pictures of every page, both themes, into docs/scree
 	$(RUN) --all-groups python -m bench.screenshots
 
 snapshot: $(UV) ## rewrite the graph snapshot after its diff was read
-	$(RUN) --all-groups python -m tests.graph > tests/graph.txt
+	$(RUN) --all-groups python tests/graph.py > tests/graph.txt
 
 # What tests use beside Python, where a package manager allows; without it their tests skip and say why.
 tools:

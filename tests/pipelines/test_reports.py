@@ -1,0 +1,109 @@
+"""The pack of a closed month: exact, gated, pinned, the same bytes when it is built again."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from guelta.errors import BadSetting, GateRefused
+from guelta.lake import Lake
+from guelta.settings import Settings, resolved
+from pipelines import reports
+
+NAME = "payout-reconciliation"
+
+
+@pytest.fixture(scope="module")
+def copied(demo_home, tmp_path_factory):
+    """A copy of the demo whose lake a test may change."""
+    home = tmp_path_factory.mktemp("copied")
+    shutil.copytree(demo_home.home, home / "home")
+    return resolved(Settings(home=home / "home"))
+
+
+@pytest.fixture(scope="module")
+def pack(copied):
+    return reports.build(copied, Lake(copied.lake), NAME, "2026-09")
+
+
+def files(manifest):
+    return {name: (Path(manifest.target) / name).read_bytes() for name, _, _ in manifest.files}
+
+
+def test_built_twice_is_the_same_bytes_and_delivered_once(copied, pack, tmp_path):
+    again = reports.build(copied, Lake(copied.lake), NAME, "2026-09")
+    elsewhere = reports.build(copied, Lake(copied.lake), NAME, "2026-09", to=str(tmp_path))
+    assert (again.delivered, elsewhere.delivered) == (False, True)
+    assert files(elsewhere) == files(pack)
+    assert pack.content_id == again.content_id == elsewhere.content_id
+    manifest = json.loads((Path(pack.target) / "manifest.json").read_text())
+    assert manifest["content_id"] == pack.content_id
+    assert [f[0] for f in manifest["files"]] == sorted(files(pack))
+
+
+def test_the_pack_reads_its_pin_though_the_lake_moves_on(copied, pack, tmp_path):
+    lake = Lake(copied.lake)
+    table = lake.table("marts.reconciliation")
+    rows = table.read()
+    table.append(rows.slice(0, 0))
+    assert table.version() > pack.versions["marts.reconciliation"]
+    later = reports.build(copied, lake, NAME, "2026-09", to=str(tmp_path))
+    assert (later.versions, later.content_id) == (pack.versions, pack.content_id)
+
+
+def test_exact_amounts_stand_as_text_and_tie_to_the_lake(copied, pack):
+    data = files(pack)
+    book = openpyxl.load_workbook(io.BytesIO(data[f"{NAME}-2026-09.xlsx"]))
+    sheet = book["lines"]
+    head = [cell.value for cell in sheet[1]]
+    at = head.index("Expected (base units)")
+    in_xlsx = [row[at] for row in sheet.iter_rows(min_row=2, values_only=True)]
+    in_csv = [row["expected"] for row in csv.DictReader(io.StringIO(data[f"{NAME}-2026-09-lines.csv"].decode()))]
+    lake = Lake(copied.lake).table("marts.reconciliation").read().to_pylist()
+    in_lake = [row["expected_raw"] for row in lake if row["period"] == "2026-09"]
+    assert sorted(filter(None, in_xlsx)) == sorted(filter(None, in_csv)) == sorted(filter(None, in_lake))
+    assert all(isinstance(value, str) for value in in_xlsx if value is not None)
+    assert max(map(int, filter(None, in_lake))) > 2**53
+
+
+def test_the_control_difference_is_zero(pack):
+    assert pack.controls["control difference (base units)"] == "0"
+    assert pack.demo
+
+
+def test_a_month_that_is_not_over_is_refused(copied):
+    with pytest.raises(BadSetting, match="last closed period is 2026-10"):
+        reports.build(copied, Lake(copied.lake), NAME, "2026-11")
+    with pytest.raises(BadSetting, match="a month like"):
+        reports.build(copied, Lake(copied.lake), NAME, "October")
+    with pytest.raises(BadSetting, match="expected a report of"):
+        reports.build(copied, Lake(copied.lake), "no-such-report", "2026-09")
+
+
+def test_a_failed_gate_renders_nothing(copied, tmp_path):
+    import datetime as dt
+
+    import pyarrow as pa
+
+    from guelta.lake.ops import GATE_RESULTS
+
+    lake = Lake(copied.lake)
+    row = {
+        "run_id": "later",
+        "table_name": "marts.reconciliation",
+        "version": 10**6,
+        "rule_id": "marts.reconciliation.unique(recon_key)",
+        "severity": "critical",
+        "passed": False,
+        "failing": 1,
+        "day": dt.date(2026, 11, 6),
+    }
+    schema = pa.schema([f for f in GATE_RESULTS.schema if f.name != "month"])
+    lake.table("ops.gate_results").append(pa.Table.from_pylist([row], schema=schema))
+    with pytest.raises(GateRefused, match=r"unique\(recon_key\)"):
+        reports.build(copied, lake, NAME, "2026-08", to=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
