@@ -34,6 +34,7 @@ class Metric:
     provenance: str
     where: tuple[tuple[str, tuple[str | int | bool, ...]], ...] = ()  # rows that count: column is one of the values
     quantile: Fraction | None = None
+    terms: tuple["Metric", ...] = ()  # ratio: numerator and denominator as sums, filled in by models.question.registry
     organic: str | None = None
     caveat: str | None = None
 
@@ -227,7 +228,7 @@ def _metric(table: str, name: str, form: Any, columns: Sequence[str], provenance
     _refuse_unknown(form, _METRIC_KEYS | {kind}, what, where)
     terms, quantile = _terms(form[kind], kind, columns, what, where)
     by = _words(form.get("by", []), f"{what}: by", where)
-    if kind != "ratio":  # the terms of a ratio may be metrics; models.metrics.registry resolves them
+    if kind != "ratio":  # the terms of a ratio may be metrics; models.question.registry resolves them
         _must_be_columns(terms, columns, what, where)
     _must_be_columns(by, columns, f"{what}: by", where)
     rows = form.get("where") or {}

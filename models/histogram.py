@@ -1,6 +1,6 @@
 """Latency as counts in buckets that grow by 2 %: exact to add up, and a quantile within 1 % of the truth.
 
-Bucket ``b`` holds the integer microseconds ``boundaries()[b - 1] < x <= boundaries()[b]``; bucket 0 holds 0 and below. The
+Bucket ``b`` holds the microseconds ``boundaries()[b - 1] < x <= boundaries()[b]``; bucket 0 holds 0 and below. The
 boundaries are a table of integers, because logarithms in floats put edge values into different buckets on different
 engines (41-quality-usage §5). The highest bucket has no upper end.
 """

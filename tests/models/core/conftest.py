@@ -1,7 +1,9 @@
 """A small economy written straight into raw tables, as the indexer and the sources would leave it."""
 
+import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import models
 from guelta.lake import Lake
 from guelta.lake.schema import Address, Amount, Bytes, Float64, Hash, Int32, Int64, TableSpec, Text, Timestamp, spec
 from guelta.lake.schema import Day as DayType
 from guelta.money import DECIMAL_LIMIT, to_raw
 from indexer import abi, tables
 from indexer.decode import shapes
+from models.build import Built, build
+from quality import rules
 
 CHAIN = 1337
 START = datetime(2026, 8, 1, tzinfo=UTC)
@@ -65,7 +70,8 @@ OFFCHAIN = [
     _offchain(
         "raw.platform_parties",
         "party_id updated_at",
-        "party_id kind roles name wallet:a country client_tier waitlisted_at:at joined_at:at activated_at:at updated_at:at",
+        "party_id kind roles name wallet:a country client_tier waitlisted_at:at joined_at:at activated_at:at "
+        "updated_at:at",
     ),
     _offchain(
         "raw.platform_assets",
@@ -82,8 +88,8 @@ OFFCHAIN = [
     _offchain(
         "raw.platform_submissions",
         "submission_id updated_at",
-        "submission_id task_id item_id annotator_id label:i value_f64:f seconds:i content_hash:b language submitted_at:at "
-        "status decided_at:at updated_at:at",
+        "submission_id task_id item_id annotator_id label:i value_f64:f seconds:i content_hash:b language "
+        "submitted_at:at status decided_at:at updated_at:at",
     ),
     _offchain(
         "raw.platform_reviews",
@@ -155,6 +161,9 @@ def _event_tables() -> Iterable[TableSpec]:
 
 class World:
     """Emits logs in order, as the contracts would, and keeps what it emitted."""
+
+    address, digest, pair = staticmethod(address), staticmethod(digest), staticmethod(pair)
+    VAULT, TREASURY, TUSD, TAI, TPART, ZERO = VAULT, TREASURY, TUSD, TAI, TPART, ZERO
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
@@ -345,6 +354,28 @@ class World:
             yield asset, account, share
         yield asset, last, left
 
+    # questions
+
+    def build(self, *selection: str) -> dict[str, Built]:
+        """Land what was emitted and make the tables."""
+        self.land()
+        return {built.name: built for built in build(self.lake, models.load(), selection=selection)}
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """A query over the tables it names; decimals come as integers."""
+        names = sorted(set(re.findall(r"\b(?:raw|core|marts)\.[a-z]\w*", sql)))
+        with self.lake.duck(names) as con:
+            found = con.execute(sql).fetchall()
+        return [tuple(int(v) if isinstance(v, Decimal) else v for v in row) for row in found]
+
+    def broken(self, name: str) -> list[str]:
+        """The rules of a table that its rows break."""
+        model = next(model for model in models.load() if model.name == name)
+        found = rules.of_model(model)
+        names = {name, *(read for rule in found for read in rule.reads)}
+        with self.lake.duck([name for name in names if self.lake.exists(name)]) as con:
+            return [rule.id for rule in found if con.execute(rule.failing_rows(name)).fetchall()]
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -352,5 +383,120 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def days() -> type[date]:
-    return date
+def an_economy(world: World) -> World:
+    """Two datasets, a model and an agent over them; direct and prepaid payments, claims, a run, rewards, a slash."""
+    world.chain()
+    for name in ("ann", "bob", "cyd"):
+        world.party(name, joined_at=START, activated_at=START)
+    for name, roles in (("client", "client"), ("operator", "treasury"), ("treasury", "treasury"), ("dev", "app")):
+        world.party(name, roles)
+    world.register(1, 0, [("ann", 5000), ("bob", 3000), ("cyd", 2000)], "dev")
+    world.register(2, 0, [("cyd", 3333), ("stranger", 6667)], "dev")
+    world.register(3, 1, [("dev", 7000), ("bob", 3000)], "dev")
+    world.edge(3, 1, 2000)
+    world.edge(3, 2, 1111, relation=0)
+    world.register(4, 2, [("dev", 10_000)], "dev")
+    world.edge(4, 3, 3000, relation=2)
+    world.edge(4, 1, 500, relation=2)
+    world.put("platform_assets", chain_id=CHAIN, asset_id=4, name="Guide", language="en")
+    for version, amount, day in ((1, 2 * 10**18 + 1, 0), (2, 3 * 10**18, 10)):
+        world.put(
+            "platform_tasks",
+            task_id="task-1",
+            version=version,
+            title="Signs",
+            data_type="image",
+            chain_id=CHAIN,
+            dataset_id=1,
+            reward_kind="dual",
+            base_points=20,
+            bonus_pct=5,
+            reward_token=TPART,
+            **pair("reward_amount", amount),
+            valid_from=START + timedelta(days=day),
+        )
+    for number, (who, day, status) in enumerate(
+        (("ann", 1, "approved"), ("ann", 9, "approved"), ("bob", 11, "approved"), ("bob", 12, "rejected"))
+    ):
+        first = {
+            "submission_id": f"s-{number}",
+            "task_id": "task-1",
+            "item_id": f"i-{number}",
+            "annotator_id": who,
+            "label": 1,
+            "submitted_at": START + timedelta(days=day),
+            "updated_at": START + timedelta(days=day),
+        }
+        decided = START + timedelta(days=13)
+        world.put("platform_submissions", **first, status="submitted")
+        world.put("platform_submissions", **{**first, "updated_at": decided}, status=status, decided_at=decided)
+    credit = {"client_id": "client", "chain_id": CHAIN, "token": TUSD, "at": START}
+    world.put("platform_credits", entry_id="c-1", kind="topup", **credit, **pair("amount", 9_000_000))
+    world.put("platform_credits", entry_id="c-2", kind="coupon", **credit, **pair("amount", 2_000_000))
+    world.put(
+        "platform_credits",
+        entry_id="c-3",
+        kind="usage",
+        **credit,
+        **pair("amount", 5_000_003),
+        batch_root=digest("prepaid"),
+    )
+    world.put("platform_credits", entry_id="c-4", kind="refund", **credit, **pair("amount", 1_000_000))
+    for day in range(3):
+        for number in range(4):
+            world.put(
+                "gateway_calls",
+                call_id=f"k-{day}-{number}",
+                rev=1,
+                root_call_id=f"k-{day}-{number}",
+                client_id=("client", "other")[number % 2],
+                origin="web3",
+                chain_id=CHAIN,
+                asset_id=4,
+                asset_name="Guide",
+                at=START + timedelta(days=day, hours=number),
+                latency_us=(0, 1_003, 1_004, 90_000_000)[number],
+                status=("ok", "SUCCEED", "timeout", "PENDING")[number],
+                prompt_tokens=100,
+                completion_tokens=number,
+                batch_root=digest("direct") if number < 2 else None,
+                source="gateway",
+            )
+    world.mine(hours=30)
+    world.settle(4, 1_000_003, root="direct")
+    world.mine(hours=24)
+    world.settle(4, 5_000_003, payer="operator", root="prepaid")
+    world.settle(1, 10**18 + 7, token=TAI)
+    world.set_terms(3, [("bob", 9999), ("dev", 1)])
+    world.settle(3, 999, fee_bps=0)
+    world.mine(hours=24 * 30)
+    world.claim("ann", 1000)
+    world.push("2026-08-usage", "bob", 777)
+    world.transaction()
+    world.transfer(TREASURY, address("ann"), 2 * 10**18 + 1, TPART)
+    world.transaction()
+    world.transfer(TREASURY, STAKING, 10**18, TAI)
+    world.emit("reference_slashed", STAKING, user=address("cyd"), **pair("amount", 5))
+    world.put(
+        "platform_payout_legs",
+        run_id="2026-08-usage",
+        leg_no=1,
+        party_id="bob",
+        wallet=address("bob"),
+        chain_id=CHAIN,
+        token=TUSD,
+        **pair("amount", 777),
+        kind="usage",
+        period="2026-08",
+        instructed_at=world.at,
+        due_at=world.at,
+        state="sent",
+        idempotency_key="x",
+    )
+    return world
+
+
+@pytest.fixture
+def a_built_economy(an_economy: World) -> World:
+    an_economy.build()
+    return an_economy
