@@ -42,7 +42,7 @@ class Handler:
         """Answer one request or a batch; notifications get no answer."""
         try:
             request = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return _failure(None, RpcError(-32700, "parse error"))
         if not isinstance(request, list):
             return self.answer(request) or b""

@@ -118,7 +118,7 @@ class _Door:
         body = data.encode() if isinstance(data, str) else data
         try:
             request = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return self.handler.respond(body)
         method = request.get("method") if isinstance(request, dict) else None
         if method == "eth_subscribe":

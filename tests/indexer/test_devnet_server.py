@@ -188,7 +188,7 @@ def test_batches_and_what_is_not_a_request(quiet: World) -> None:
         },
         {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "invalid request"}},
     ]
-    assert [client.post(body)["error"]["code"] for body in (b"{", b"[]")] == [-32700, -32600]
+    assert [client.post(body)["error"]["code"] for body in (b"{", b'{"\xf2":1}', b"[]")] == [-32700, -32700, -32600]
 
 
 def test_a_lenient_provider_says_nothing_beyond_its_head(quiet: World) -> None:
