@@ -5,7 +5,6 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
 import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -157,9 +156,8 @@ def digest(tables: Names = None, as_json: Json = False) -> None:
 @app.command(rich_help_panel="Believe it")
 def check(tables: Names = None, as_json: Json = False) -> None:
     """Run every rule on the published tables and verify the chain of decisions; exit 1 when one fails."""
-    from quality.check import check as run
-
     from guelta.decisions import Decisions
+    from quality.check import check as run
 
     settings = _settings()
     report = run(_lake(settings), tables or ())
@@ -310,17 +308,17 @@ def up(
     dagster_port: Annotated[int | None, typer.Option(help="Port of Dagster; default a free one from 3000 on.")] = None,
 ) -> None:
     """Dagster and the dashboards together on loopback, until Ctrl-C."""
-    from pipelines.server import running as orchestration
-
-    from dashboards.server import running as dashboards
+    from dashboards.server import serving as dashboards
+    from pipelines.server import serving as orchestration
 
     settings = _settings()
     _lake(settings)
-    with orchestration(settings, dagster_port) as dagster, dashboards(settings, port) as pages:
-        show.say(f"dashboards  {pages.url}")
-        show.say(f"dagster     {dagster.url}")
+    show.say("starting Dagster and the dashboards…")
+    with orchestration(settings, dagster_port) as (dagster, first), dashboards(settings, port) as (pages, second):
+        show.say(f"dashboards  {pages}")
+        show.say(f"dagster     {dagster}")
         show.say("Ctrl-C stops both")
-        show.wait(dagster, pages)
+        show.wait(first, second)
 
 
 @app.command(rich_help_panel="Operate")

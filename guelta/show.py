@@ -1,6 +1,7 @@
 """How the door speaks: tables, JSON, progress bars, and where to look next."""
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,9 +113,9 @@ def progress(unit: str) -> Iterator[Note]:
         yield note
 
 
-def wait(*running: Any) -> None:
+def wait(*children: "subprocess.Popen[bytes]") -> None:
     """Sleep until Ctrl-C or until one of the children ends by itself."""
-    while all(child.alive() for child in running):
+    while all(child.poll() is None for child in children):
         time.sleep(0.5)
 
 

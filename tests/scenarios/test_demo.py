@@ -130,12 +130,11 @@ def test_killed_ten_times_ends_with_the_same_tables(tmp_path):
 
 
 def test_a_reorg_on_the_way_equals_indexing_the_final_chain_from_zero(demo_home, tmp_path):
-    from models.digest import digest
-
     from indexer.derive import derive
     from indexer.devnet.economy import Economy
     from indexer.devnet.server import serve
     from indexer.follow import follow
+    from models.digest import digest
 
     world = Economy(7, 0.1)
     world.play("end")
