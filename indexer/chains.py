@@ -12,7 +12,7 @@ from guelta.errors import BadSetting
 
 FILE = Path(__file__).with_name("chains.toml")
 
-Check = Literal["header_hash", "receipts_root", "bloom_exact", "bloom", "receipt_count"]
+Check = Literal["header_hash", "receipts_root", "bloom_exact", "bloom", "receipt_count", "log_index"]
 ReceiptRule = Literal["all", "polygon_state_sync", "hyperliquid_system"]
 
 

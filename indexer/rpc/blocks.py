@@ -1,8 +1,9 @@
 """A stretch of blocks: fetched in pieces that must agree, proven, and turned into rows. Nothing is committed here."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import pyarrow as pa
@@ -96,10 +97,14 @@ async def _read(client: ChainClient, source: Source, numbers: Sequence[int]) -> 
     rows = columns.log_rows(chain.id, fetched, known)
     kept = [receipt for found in receipts for receipt in found or ()]
     witnesses = columns.log_rows(chain.id, _wanted(columns.logs_of(kept), kept, wanted), known)
+    rows, witnesses = _counted(source, rows), _counted(source, witnesses)
     _same(chain, rows, witnesses)
     if not wanted.everything:
         senders = set(rows["tx_hash"].to_pylist())
         kept = [receipt for receipt in kept if bytes.fromhex(receipt["transactionHash"][2:]) in senders]
+        counts = Counter(rows["block_number"].to_pylist())
+        # What is kept of a filtered block gives no whole bloom, and its count is of the kept logs.
+        facts = [replace(f, log_count=counts[n], bloom_ok=None) for n, f in zip(numbers, facts, strict=True)]
     return Stretch(
         numbers=tuple(numbers),
         stamps=tuple(stamps),
@@ -135,6 +140,19 @@ def _wanted(logs: list[WireLog], receipts: Sequence[Receipt], wanted: LogFilter)
         return logs
     plain = [log for receipt in receipts for log in receipt["logs"]]
     return [wire for wire, log in zip(logs, plain, strict=True) if wanted.takes(log["address"], log["topics"])]
+
+
+def _counted(source: Source, rows: pa.Table) -> pa.Table:
+    """Log indices unique within a block. A chain that is known to count per transaction, or a recording, is renumbered.
+
+    Raises:
+        Suspicious: any other chain gave a log twice.
+    """
+    twice = columns.doubled(rows)
+    unknown = [n for n in twice if not source.chain.waived("log_index", n)]
+    if unknown and source.recorded is None:
+        raise Suspicious(f"block {unknown[0]} has a log index twice; the endpoint doubled a log", "log_index")
+    return columns.renumbered(rows, twice) if twice else rows
 
 
 def _same(chain: Chain, rows: pa.Table, witnesses: pa.Table) -> None:

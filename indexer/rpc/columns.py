@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 from guelta.errors import Inexact
@@ -72,11 +73,26 @@ def logs_of(receipts: Sequence[Receipt]) -> list[WireLog]:
             _quoted(receipt["transactionHash"]),
             receipt["blockNumber"],
             log["logIndex"],
-            receipt["transactionIndex"],
+            log.get("transactionIndex") or receipt["transactionIndex"],  # Cronos 131465 gives two different ones
         )
         for receipt in receipts
         for log in receipt["logs"]
     ]
+
+
+def doubled(rows: pa.Table) -> list[int]:
+    """Blocks in which a log index stands more than once: a doubled log, or a node that counts per transaction."""
+    frame = pl.DataFrame(rows.select(["block_number", "block_hash", "log_index"]))
+    twice = frame.filter(frame.select(["block_hash", "log_index"]).is_duplicated())
+    return sorted(twice["block_number"].unique().to_list())
+
+
+def renumbered(rows: pa.Table, blocks: Sequence[int]) -> pa.Table:
+    """Logs of ``blocks`` counted through the block, in the order of transactions, as every other chain does."""
+    order = pl.int_range(pl.len()).over("block_hash").cast(pl.Int32)
+    frame = pl.DataFrame(rows).sort(["block_number", "tx_index", "log_index"], maintain_order=True)
+    index = pl.when(pl.col("block_number").is_in(blocks)).then(order).otherwise(pl.col("log_index"))
+    return frame.with_columns(log_index=index).to_arrow().cast(rows.schema)
 
 
 def transaction_rows(chain_id: int, receipts: Sequence[Receipt], blocks: Mapping[str, Stamp]) -> pa.Table:
@@ -232,7 +248,7 @@ def _cells(fields: Sequence[Raw], size: int, template: bytes) -> Bytes:
 
 def _unhexed(digits: Bytes) -> Bytes:
     body = _unhex(np.ascontiguousarray(digits).tobytes())
-    return np.frombuffer(body, dtype=np.uint8).reshape(len(digits), -1)
+    return np.frombuffer(body, dtype=np.uint8).reshape(len(digits), digits.shape[1] // 2)
 
 
 def _unhex(digits: bytes) -> bytes:
