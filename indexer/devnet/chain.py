@@ -200,7 +200,8 @@ class Devnet:
 
     def code(self, account: str) -> bytes:
         with self.lock:
-            return bytes(self._evm.get_code(address_of(account)) or b"").rstrip(b"\x00") or b""
+            # revm pads code by a word and a STOP, so that a cut PUSH at its end stays readable.
+            return bytes(self._evm.get_code(address_of(account)) or b"").removesuffix(bytes(33))
 
     def nonce(self, account: str) -> int:
         return self._nonces.get(address_of(account), 0)

@@ -83,6 +83,13 @@ def test_addresses_are_those_of_the_protocol_folder() -> None:
     }
 
 
+def test_the_code_on_chain_is_the_compiled_one() -> None:
+    chain, contracts = an_economy()
+    bytecode = json.loads((FOLDER / "contracts/artifacts.json").read_text())["contracts"]["AssetRegistry"]["bytecode"]
+    code = chain.code(contracts["asset_registry"].address).hex()
+    assert bytecode.partition("fe60806040")[2] == code.removeprefix("60806040")  # what follows the constructor
+
+
 def test_the_golden_settlement() -> None:
     chain, contracts = an_economy_with_money()
     registry, vault, token = (contracts[key] for key in ("asset_registry", "earnings_vault", "payment_token_tai"))
