@@ -64,6 +64,7 @@ class Registry:
     anywhere: Mapping[Key, tuple[Route, ...]]
     everywhere: Mapping[Key, tuple[Route, ...]]
     tables: Mapping[str, TableSpec] = field(repr=False)
+    upgradeable: frozenset[bytes] = frozenset()  # proxies whose implementations have ABIs of their own
 
     def resolve(self, entry: Entry | None, topic0: bytes | None, count: int) -> Resolution:
         key = (topic0, count)
@@ -96,6 +97,9 @@ class Registry:
                 parts[table].append([scope, digest, covered])
                 parts[UNKNOWN].append([scope, table, digest])
         return {table: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for table, part in parts.items()}
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.digests(), sort_keys=True).encode()).hexdigest()[:16]
 
     def contracts(self) -> pa.Table:
         """The rows of raw.contracts."""
@@ -163,7 +167,10 @@ def build(
         for scope in ("any", "every")
     }
     entries = {address: _closed([entry for _, entry in some]) for address, some in found.items()}
-    return Registry(chain_id, entries, _keyed(scoped["any"]), _keyed(scoped["every"]), event_tables(routes))
+    upgradeable = frozenset(address for address, some in found.items() if any(c.implementations for c, _ in some))
+    return Registry(
+        chain_id, entries, _keyed(scoped["any"]), _keyed(scoped["every"]), event_tables(routes), upgradeable
+    )
 
 
 def _apply(some: list[tuple[Contract, Entry]], upgrade: Upgrade, routes: Routes) -> None:

@@ -1,0 +1,264 @@
+"""raw.logs into one table per event: rebuildable at any time, incremental by block, and reorg-aware without a node.
+
+Every table carries its own cursor: how far its chain was derived, the last blocks with logs it was derived from, and
+the digest of the declarations that decide its rows. Rows of blocks that raw.logs no longer holds are replaced in one
+commit; a changed declaration re-decodes its table alone. The chain's cursor, on raw.quarantine, is committed last:
+every table is whole up to its block, so a table without new rows needs no commit.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from guelta.lake import Cursor, Lake, Table, Where, eq, ge, gt
+from indexer import protocols as folders
+from indexer import tables
+from indexer.decode.logs import Batch, decode_logs
+from indexer.decode.pinned import LOGS, PinnedLogs, Span
+from indexer.protocols import Protocol, registry, tokens
+from indexer.protocols.registry import UNKNOWN, Registry
+
+Progress = Callable[[int, int | None, str], None]
+Calls = Mapping[int, tokens.Call]
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveResult:
+    """What one run did on one chain: logs == decoded + quarantined + not_ours."""
+
+    chain_id: int
+    first: int  # first block read; above ``last`` where nothing was new
+    last: int
+    logs: int = 0
+    decoded: int = 0
+    quarantined: int = 0
+    not_ours: int = 0
+    fork: int | None = None  # the last block kept, where raw.logs had been replaced above it
+    rewritten: tuple[str, ...] = ()  # tables replaced from a block on: a reorg, or a changed declaration
+    tables: Mapping[str, int] = field(default_factory=dict)  # rows committed
+
+
+def derive(
+    lake: Lake,
+    *,
+    progress: Progress | None = None,
+    protocols: Sequence[Protocol] | None = None,
+    calls: Calls | None = None,
+) -> list[DeriveResult]:
+    """Brings every event table of every chain up to raw.logs, pinned at one version.
+
+    Args:
+        lake: with raw.logs; without it only the empty tables are made.
+        progress: told (logs done, logs in all, what).
+        protocols: those of this package, unless others are given.
+        calls: per chain id a reader of contracts (to, data) -> answer, asked once for tokens no protocol describes.
+
+    Raises:
+        BadSetting: deployments or protocols that contradict each other.
+        CursorMoved: another process derives this lake now.
+    """
+    known = folders.shipped() if protocols is None else tuple(protocols)
+    for spec in (*registry.build(known, 0).tables.values(), tables.CONTRACTS, tables.QUARANTINE, tables.TOKENS):
+        lake.create(spec)
+    if not lake.exists(LOGS):
+        return []
+    return [
+        _Chain(lake, known, chain_id, names, (calls or {}).get(chain_id)).run(progress)
+        for chain_id, names in _chains(lake).items()
+    ]
+
+
+def _chains(lake: Lake) -> dict[int, list[str]]:
+    """Chain ids with what deployments may call them: of raw.chains, and of the logs themselves."""
+    named = lake.table(tables.CHAINS.name).read().to_pylist() if lake.exists(tables.CHAINS.name) else []
+    found: dict[int, list[str]] = {row["chain_id"]: [row["name"], row["caip2"]] for row in named}
+    with lake.duck([LOGS]) as con:
+        for (chain_id,) in con.sql(f"select distinct chain_id from {LOGS}").fetchall():
+            found.setdefault(chain_id, [])
+    return dict(sorted(found.items()))
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Where one table goes on: rows up to ``base`` stay, those above go with its next commit."""
+
+    app: str
+    n: int
+    base: int
+    drop: bool  # the table may hold rows above base
+    drop_refused: bool  # raw.quarantine may, for this table
+
+
+class _Chain:
+    def __init__(
+        self, lake: Lake, known: Sequence[Protocol], chain_id: int, names: Sequence[str], call: tokens.Call | None
+    ) -> None:
+        self.lake, self.known, self.chain_id, self.names, self.call = lake, known, chain_id, names, call
+        self.quarantine = lake.table(tables.QUARANTINE.name)
+        self.app = f"derive:{chain_id}:{UNKNOWN}"
+        # The filter is read before the version: one that grows in between makes the next run start over.
+        followed = lake.table(LOGS).cursor(f"{chain_id}:logs")
+        self.filter = followed.meta.get("filter") if followed else None
+        self.version = lake.table(LOGS).version()
+
+    def run(self, progress: Progress | None) -> DeriveResult:
+        last = self.quarantine.cursor(self.app)
+        seen = last.meta if last else {}
+        nothing = DeriveResult(self.chain_id, seen.get("to", -1) + 1, seen.get("to", -1))
+        declared = registry.build(self.known, self.chain_id, self.names)
+        if seen.get("source_version") == self.version and seen.get("declared") == declared.digest():
+            return nothing
+        with self.lake.duck([LOGS], pin={LOGS: self.version}) as con:
+            self.logs = PinnedLogs(con, self.chain_id)
+            upgrades = self.logs.upgrades(declared.upgradeable)
+            chosen = registry.build(self.known, self.chain_id, self.names, upgrades)
+            kept = self.logs.shared(seen.get("window", ())) if seen.get("filter") == self.filter else -1
+            if last and seen["digest"] == chosen.digest() and seen["to"] == self.logs.head == kept:
+                return nothing
+            return self._derive(chosen, declared.digest(), last, kept, progress)
+
+    def _derive(
+        self, chosen: Registry, declared: str, last: Cursor | None, kept: int, progress: Progress | None
+    ) -> DeriveResult:
+        seen = last.meta if last else {}
+        digests = chosen.digests()
+        refused = self._refused_up_to()
+        plans = {name: self._plan(name, digests[name], kept, seen, refused) for name in chosen.tables}
+        base = kept if seen.get("tables", {}).get(UNKNOWN) == [digests[UNKNOWN], 0] else -1
+        unclaimed = _Plan(
+            self.app, last.n if last else 0, base, drop=False, drop_refused=refused.get(UNKNOWN, -1) > base
+        )
+        first = min(plan.base for plan in (*plans.values(), unclaimed)) + 1
+        rewritten = tuple(sorted(name for name, plan in plans.items() if plan.drop))
+        counts: Counter[str] = Counter()
+        totals: Counter[str] = Counter()
+        leftover = [_nothing(self.quarantine)]
+        spans = self.logs.spans(first)
+        for span in spans:
+            batch = decode_logs(chosen, self.logs.read(span))
+            for name, plan in plans.items():
+                counts[name] += self._commit(name, plan, digests[name], batch, span)
+            leftover.append(_above(_of(batch.quarantine, UNKNOWN), unclaimed.base))
+            totals["logs"] += batch.logs
+            totals["decoded"] += batch.decoded
+            totals["quarantined"] += batch.quarantine.num_rows
+            totals["not_ours"] += batch.not_ours
+            if progress:
+                progress(span.logs_so_far, spans[-1].logs_so_far, f"decoding chain {self.chain_id}")
+        if last is None or seen["digest"] != chosen.digest() or counts.total() or rewritten:
+            self._describe(chosen)
+        state = {
+            **self._meta(spans[-1]),
+            "declared": declared,
+            "digest": chosen.digest(),
+            "tables": {UNKNOWN: [digests[UNKNOWN], 0], **{name: [digests[name], p.n] for name, p in plans.items()}},
+        }
+        self._refuse(UNKNOWN, unclaimed, pa.concat_tables(leftover), Cursor(self.app, unclaimed.n + 1, state))
+        return DeriveResult(
+            self.chain_id,
+            first,
+            self.logs.head,
+            totals["logs"],
+            totals["decoded"],
+            totals["quarantined"],
+            totals["not_ours"],
+            kept if kept < seen.get("to", -1) else None,
+            rewritten,
+            {name: rows for name, rows in sorted(counts.items()) if rows},
+        )
+
+    def _plan(self, name: str, digest: str, kept: int, seen: Mapping[str, Any], refused: Mapping[str, int]) -> _Plan:
+        app = f"derive:{self.chain_id}:{name}"
+        cursor = self.lake.table(name).cursor(app)
+        n, to = (cursor.n, cursor.meta["to"]) if cursor else (0, -1)
+        if seen.get("filter") == self.filter and seen.get("tables", {}).get(name) == [digest, n]:
+            base = kept
+        elif cursor and cursor.meta["abi_digest"] == digest and cursor.meta["filter"] == self.filter:
+            base = self.logs.shared(cursor.meta["window"])  # a run ended between this table's commit and the chain's
+        else:
+            base = -1
+        return _Plan(app, n, base, drop=to > base, drop_refused=refused.get(name, -1) > base)
+
+    def _commit(self, name: str, plan: _Plan, digest: str, batch: Batch, span: Span) -> int:
+        """One table's rows of a span, what was refused for it first. Returns the rows committed."""
+        if span.last <= plan.base and not span.final:
+            return 0
+        meta = self._meta(span) | {"abi_digest": digest}
+        refused = _above(_of(batch.quarantine, name), plan.base)
+        if refused.num_rows or plan.drop_refused:
+            held = self.quarantine.cursor(plan.app)
+            self._refuse(name, plan, refused, Cursor(plan.app, (held.n if held else 0) + 1, meta))
+        table = self.lake.table(name)
+        rows = _above(batch.events[name], plan.base) if name in batch.events else _nothing(table)
+        if not rows.num_rows and not plan.drop:
+            return 0
+        plan.n += 1
+        cursor = Cursor(plan.app, plan.n, meta)
+        if plan.drop:
+            table.replace(rows, self._place(table, plan.base, rows), cursor=cursor)
+            plan.drop = False
+        else:
+            table.append(rows, cursor=cursor)
+        return int(rows.num_rows)
+
+    def _refuse(self, name: str, plan: _Plan, rows: pa.Table, cursor: Cursor) -> None:
+        if plan.drop_refused:
+            place = self._place(self.quarantine, plan.base, rows) & eq("table_name", name)
+            self.quarantine.replace(rows, place, cursor=cursor)
+            plan.drop_refused = False
+        else:
+            self.quarantine.append(rows, cursor=cursor)
+
+    def _place(self, table: Table, base: int, rows: pa.Table) -> Where:
+        """The rows of this chain above ``base``, bounded by month so that older files are not read."""
+        chain = eq("chain_id", self.chain_id)
+        if base < 0:
+            return chain
+        above = chain & gt("block_number", base)
+        with self.lake.duck([table.name]) as con:
+            ((held,),) = con.sql(f"select min(day) from {table.name} where {above.sql()}").fetchall()
+        days = [day for day in (held, pc.min(rows["day"]).as_py()) if day is not None]
+        return above & ge("month", min(days).replace(day=1)) if days else above
+
+    def _describe(self, chosen: Registry) -> None:
+        """raw.contracts and raw.tokens of this chain, where they would change."""
+        chain = eq("chain_id", self.chain_id)
+        seen = tokens.rows(self.lake, self.known, self.chain_id, self.names, self.call)
+        for spec, rows in ((tables.CONTRACTS, chosen.contracts()), (tables.TOKENS, seen)):
+            table = self.lake.table(spec.name)
+            if table.read(chain) != table.conform(rows):
+                table.replace(rows, chain)
+
+    def _meta(self, span: Span) -> dict[str, Any]:
+        return {
+            "v": 1,
+            "chain_id": self.chain_id,
+            "source_version": self.version,
+            "filter": self.filter,
+            "to": span.last,
+            "to_hash": span.window[-1][1] if span.window else "",
+            "window": [list(block) for block in span.window],
+        }
+
+    def _refused_up_to(self) -> dict[str, int]:
+        """Per table the last block of this chain with a row in raw.quarantine."""
+        name = self.quarantine.name
+        with self.lake.duck([name]) as con:
+            sql = f"select table_name, max(block_number) from {name} where chain_id = {self.chain_id} group by 1"
+            return dict(con.sql(sql).fetchall())
+
+
+def _above(rows: pa.Table, base: int) -> pa.Table:
+    return rows.filter(pc.greater(rows["block_number"], base)) if base >= 0 else rows
+
+
+def _of(quarantine: pa.Table, name: str) -> pa.Table:
+    return quarantine.filter(pc.equal(quarantine["table_name"], name))
+
+
+def _nothing(table: Table) -> pa.Table:
+    return pa.schema([column for column in table.spec.schema if column.name != "month"]).empty_table()
