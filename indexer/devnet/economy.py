@@ -101,7 +101,9 @@ class Economy:
 
     def write_calls(self, folder: str | Path) -> dict[str, int]:
         """Write the gateway's logs, one JSONL file a day; answers how many dirty rows stand in them."""
-        return call_logs.write(Path(folder), self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+        files, dirt = call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+        call_logs.write(Path(folder), files)
+        return dirt
 
     def answers(self) -> dict[str, Any]:
         """What was planted: every break and every explained line by its reconciliation key, and the totals."""
@@ -121,10 +123,11 @@ class Economy:
             key = f"party:{party}:{CHAIN_ID}:{self.tokens[token]}:{month}:{kind}"
             explained.append({"recon_key": key, "status": status})
         self._rows()
+        _, dirt = call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
         return {
             "breaks": sorted(breaks, key=lambda line: line["recon_key"]),
             "explained": sorted(explained, key=lambda line: line["recon_key"]),
-            "platform": {table: dict(count) for table, count in sorted(self._dirt.items())},
+            "platform": {table: dict(count) for table, count in sorted(self._dirt.items())} | {"calls": dirt},
             "totals": self._totals(),
         }
 

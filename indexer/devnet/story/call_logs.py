@@ -18,10 +18,19 @@ REPLAY_DAY = "2026-10-14"  # exported a second time by a newer gateway that rena
 RENAMED = ("at", "timestamp")
 
 
-def write(
-    folder: Path, calls: Sequence[Call], tokens: Mapping[str, str], rng: random.Random, chain_id: int
-) -> dict[str, int]:
-    """Write the files; answers how many rows of each kind of dirt stand in them."""
+def write(folder: Path, files: Mapping[str, Sequence[str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        target = folder / f"calls-{name}.jsonl"
+        draft = target.with_suffix(".new")
+        draft.write_text("".join(raw + "\n" for raw in lines), "utf-8")
+        draft.rename(target)
+
+
+def exported(
+    calls: Sequence[Call], tokens: Mapping[str, str], rng: random.Random, chain_id: int
+) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """The lines of every day's file, and how many rows of each kind of dirt stand in them."""
     dirt: Counter[str] = Counter(duplicate=0, corrected=0, malformed=0, drifted=0, extra_column=0)
     files: dict[str, list[str]] = defaultdict(list)
     keys = {c: sha256(c.encode()).hexdigest()[:32] for c in {call.client for call in calls}}
@@ -52,13 +61,7 @@ def write(
         renamed = [{new if key == old else key: value for key, value in line.items()} for line in replayed]
         files[f"{REPLAY_DAY}-replay"] = [_text(line) for line in renamed]
         dirt["drifted"] = len(renamed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in files.items():
-        target = folder / f"calls-{name}.jsonl"
-        draft = target.with_suffix(".new")
-        draft.write_text("".join(raw + "\n" for raw in lines), "utf-8")
-        draft.rename(target)
-    return dict(dirt)
+    return dict(files), dict(dirt)
 
 
 def _line(call: Call, tokens: Mapping[str, str], api_key: str, chain_id: int) -> Line:

@@ -1,0 +1,159 @@
+"""Where received rows come down: good ones in their table with the cursor, refused ones in quarantine, twins not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+
+from guelta.lake import Cursor, Lake, Table, eq, isin
+from guelta.lake.ops import QUARANTINE, quarantined
+from indexer.sources.contract import Contract
+
+UNKNOWN_DAY = date(1970, 1, 1)
+CONFLICT = "key.conflict"
+Received = Callable[[int], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    source: str
+    table: str
+    rows: int = 0  # new in the lake
+    duplicates: int = 0  # received again with the same content
+    quarantined: int = 0  # newly refused, with their reason in ops.quarantine
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: "PullResult") -> "PullResult":
+        return replace(
+            self,
+            rows=self.rows + other.rows,
+            duplicates=self.duplicates + other.duplicates,
+            quarantined=self.quarantined + other.quarantined,
+            notes=tuple(dict.fromkeys(self.notes + other.notes)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that is not even a row, such as a broken line."""
+
+    row_key: str
+    row: dict[str, Any]
+    rule_id: str
+    reason: str
+    day: date | None = None
+
+
+class Landing:
+    """Lands the rows of one source in one table, remembering how far it got under ``pull:<source>:<table>``."""
+
+    def __init__(self, lake: Lake, source: str, contract: Contract) -> None:
+        self.source, self.contract = source, contract
+        self.table: Table = lake.create(contract.spec)
+        self.quarantine: Table = lake.create(QUARANTINE)
+        self.app = f"pull:{source}:{contract.table.partition('.')[2]}"
+        self._cursor = self.table.cursor(self.app)
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the last landing left as its cursor."""
+        return dict(self._cursor.meta) if self._cursor else {}
+
+    def land(
+        self,
+        rows: pl.DataFrame,
+        seen: dict[str, Any],
+        *,
+        refused: Sequence[Refused] = (),
+        received: Received | None = None,
+        notes: Sequence[str] = (),
+        reread: str | None = None,
+    ) -> PullResult:
+        """Judge and store a batch. Data and cursor are one commit; the quarantine goes first and is keyed by content.
+
+        Args:
+            rows: text columns, as received.
+            seen: the cursor after this batch.
+            refused: what could not become a row.
+            received: the original of a row by its position, for the quarantine; default the text itself.
+            notes: what the caller noticed, passed on.
+            reread: a cursor time whose rows are read again on purpose; finding them is no news.
+        """
+        original = received or (
+            lambda position: {k: v for k, v in rows.row(position, named=True).items() if v is not None}
+        )
+        checked = self.contract.check(rows)
+        fresh, twins, conflicts = self._new(checked.good, reread)
+        day = max((d for d in fresh["day"].unique().to_list() if d), default=UNKNOWN_DAY)
+        bad = [(p, rule, reason) for p, rule, reason in checked.bad.iter_rows()] + conflicts
+        entries = [self._entry(self._name(rows, p), original(p), rule, reason, day) for p, rule, reason in bad]
+        entries += [self._entry(r.row_key, r.row, r.rule_id, r.reason, r.day or day) for r in refused]
+        quarantined_rows = self._quarantine(entries)
+        if fresh.height or seen != self.seen:
+            cursor = Cursor(self.app, self._cursor.n + 1 if self._cursor else 1, seen)
+            self.table.append(fresh.to_arrow(), cursor=cursor)
+            self._cursor = cursor
+        return PullResult(self.source, self.contract.table, fresh.height, twins, quarantined_rows, tuple(notes))
+
+    def drifted(self, columns: Sequence[str], lacking: Sequence[str], where: str) -> str:
+        """The reason every row of a source without those columns is refused for."""
+        return (
+            f"{where} lacks {', '.join(lacking)}, expected by {self.contract.table}; "
+            f"it has {', '.join(sorted(columns))}; map the renamed column or mend the export"
+        )
+
+    def _new(self, good: pl.DataFrame, reread: str | None) -> tuple[pl.DataFrame, int, list[tuple[int, str, str]]]:
+        """Rows not stored yet, the number of twins, and rows that contradict a stored one under the same key."""
+        key = list(self.contract.key)
+        columns = [c for c in good.columns if c not in {"position", "file", "line"}]
+        first = good.unique(key, keep="first", maintain_order=True)
+        again = good.join(first.select("position"), on="position", how="anti")
+        stored = self._stored(first)
+        known = first.join(stored.select(key), on=key, how="semi")
+        fresh = first.join(stored.select(key), on=key, how="anti").drop("position")
+        ours = pl.concat([stored.select(columns), fresh.select(columns)])
+        repeated = pl.concat([again, known])
+        same = repeated.join(ours, on=columns, how="semi", nulls_equal=True)
+        other = repeated.join(same.select("position"), on="position", how="anti")
+        expected = 0
+        if reread is not None:
+            at = datetime.fromisoformat(reread).astimezone(UTC)
+            overlap = known.filter(pl.col(self.contract.dated_by) == at)
+            expected = overlap.join(same.select("position"), on="position", how="semi").height
+        reason = f"another row with the same {', '.join(key)} came before, with other content; send a new version"
+        conflicts = [(position, CONFLICT, f"{CONFLICT}: {reason}") for position in other["position"].to_list()]
+        return fresh, same.height - expected, conflicts
+
+    def _stored(self, good: pl.DataFrame) -> pl.DataFrame:
+        days = good["day"].unique().drop_nulls().to_list()
+        rows = pl.from_arrow(self.table.read(isin("day", days)))
+        assert isinstance(rows, pl.DataFrame)
+        stored = rows.select([c for c in good.columns if c != "position"])
+        # One type for both sides: the lake hands out plain Arrow types.
+        return stored.cast({name: kind for name, kind in good.schema.items() if name != "position"})
+
+    def _name(self, rows: pl.DataFrame, position: int) -> str:
+        row = rows.row(position, named=True)
+        named = [str(row.get(column)) for column in self.contract.key if row.get(column) is not None]
+        if row.get("file"):
+            named.append(f"{row['file']}:{row['line']}")
+        return "/".join(named) or f"row {position}"
+
+    def _entry(self, key: str, row: dict[str, Any], rule: str, reason: str, day: date) -> dict[str, Any]:
+        run = f"pull:{self.source}"
+        return quarantined(self.contract.table, key, row, rule, reason, run_id=run, day=day)
+
+    def _quarantine(self, entries: list[dict[str, Any]]) -> int:
+        if not entries:
+            return 0
+        known = self.quarantine.read(eq("table_name", self.contract.table))["quarantine_id"].to_pylist()
+        seen = set(known)
+        new: dict[str, dict[str, Any]] = {}
+        for entry in entries:
+            if entry["quarantine_id"] not in seen:
+                new.setdefault(entry["quarantine_id"], entry)
+        if new:
+            self.quarantine.append(pl.DataFrame(list(new.values()), infer_schema_length=None).to_arrow())
+        return len(new)

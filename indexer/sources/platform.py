@@ -1,0 +1,156 @@
+"""The platform's SQL database: parties, tasks, labels, reviews, credits, payout runs and the ledger."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from guelta.errors import SourceUnreachable
+from guelta.lake import Lake
+from guelta.settings import Settings, masked
+from indexer.sources import tables
+from indexer.sources.contract import SCHEMA_DRIFT, Contract
+from indexer.sources.landing import Landing, PullResult
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from indexer.sources import Progress
+
+TITLE = "Platform database"
+TABLES = tables.PLATFORM
+CHUNK = 50_000
+_NAIVE = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?$")
+
+
+def absent(settings: Settings) -> str | None:
+    """An SQLite file that is not there would otherwise be made, empty, by connecting to it."""
+    file = settings.platform.removeprefix("sqlite:///")
+    if settings.platform.startswith("sqlite:") and not Path(file).is_file():
+        return f"expected the platform's database at {file}, found no file; set GUELTA_PLATFORM to its SQLAlchemy URL"
+    return None
+
+
+def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+    shown = masked(settings.platform)
+    try:
+        engine = create_engine(settings.platform)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SourceUnreachable(f"platform database {shown}: this URL names no database known here ({error})") from None
+    try:
+        for contract in TABLES:
+            result = _pull_table(engine, Landing(lake, "platform", contract), contract)
+            if progress:
+                progress(contract.table, result.rows)
+            yield result
+    except OperationalError as error:
+        reason = _without_secrets(str(error.orig), settings.platform)
+        raise SourceUnreachable(
+            f"platform database {shown} did not answer: {reason}; check that it runs and that GUELTA_PLATFORM is right"
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _pull_table(engine: "Engine", landing: Landing, contract: Contract) -> PullResult:
+    name = contract.table.partition("platform_")[2]
+    total = PullResult("platform", contract.table)
+    with engine.connect() as connection:
+        columns = _columns(connection, name)
+        if columns is None:
+            return total + PullResult("platform", contract.table, notes=(f"the database has no table {name}",))
+        lacking, extra = contract.drift(columns)
+        notes = [f"column {column} is not read" for column in extra]
+        if any(column in lacking for column in contract.key):
+            return total + _all_refused(connection, landing, name, columns, lacking)
+        notes += [f"column {column} is missing" for column in lacking]
+        since = landing.seen.get("updated_at")
+        for rows in _rows(connection, contract, name, [c for c in columns if c not in extra], since):
+            text, newest = _text(rows), landing.seen.get("updated_at")
+            good = contract.check(text).good
+            if good.height:
+                # As the database wrote it, so that the database can compare it.
+                latest = good.row(good["updated_at"].arg_max() or 0, named=True)["position"]
+                newest = max(newest or "", _plain(rows[latest]["updated_at"]) or "")
+            total += landing.land(text, {"updated_at": newest} if newest else {}, notes=notes, reread=_zoned(since))
+    return total
+
+
+def _columns(connection: "Connection", name: str) -> list[str] | None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    try:
+        return list(connection.execute(text(f'select * from "{name}" where 1 = 0')).keys())
+    except (OperationalError, ProgrammingError) as error:
+        connection.rollback()
+        if re.search(r"no such table|does not exist|doesn't exist|Invalid object", str(error.orig)):
+            return None
+        raise
+
+
+def _rows(
+    connection: "Connection", contract: Contract, name: str, columns: Sequence[str], since: str | None
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows changed at or after the cursor, oldest change first. Ties are read again: the lake knows them by key."""
+    from sqlalchemy import column, or_, select, table
+
+    source = table(name, *(column(c) for c in columns))
+    query = select(*source.c).order_by(source.c.updated_at, *(source.c[k] for k in contract.key if k != "updated_at"))
+    if since is not None:
+        query = query.where(or_(source.c.updated_at >= since, source.c.updated_at.is_(None)))
+    result = connection.execution_options(stream_results=True, yield_per=CHUNK).execute(query)
+    for part in result.mappings().partitions(CHUNK):
+        yield [dict(row) for row in part]
+
+
+def _all_refused(
+    connection: "Connection", landing: Landing, name: str, columns: Sequence[str], lacking: Sequence[str]
+) -> PullResult:
+    from sqlalchemy import text
+
+    from indexer.sources.landing import Refused
+
+    reason = landing.drifted(columns, lacking, f"table {name}")
+    found = connection.execute(text(f'select * from "{name}"')).mappings()
+    refused = [
+        Refused(f"{name}:{number}", {k: _plain(v) for k, v in row.items()}, SCHEMA_DRIFT, reason)
+        for number, row in enumerate(found, start=1)
+    ]
+    return landing.land(_text([]), landing.seen, refused=refused, notes=[reason])
+
+
+def _text(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    names = list(rows[0]) if rows else []
+    return pl.DataFrame(
+        {n: [_zoned(_plain(row[n])) for row in rows] for n in names}, schema=dict.fromkeys(names, pl.String)
+    )
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat(sep=" ")
+    if isinstance(value, bytes | memoryview):
+        return "0x" + bytes(value).hex()
+    return str(value)
+
+
+def _zoned(value: str | None) -> str | None:
+    """A database's time without a zone is UTC."""
+    return value + "Z" if value and _NAIVE.match(value) else value
+
+
+def _without_secrets(reason: str, url: str) -> str:
+    from sqlalchemy import make_url
+
+    password = make_url(url).password
+    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return first.replace(str(password), "…") if password else first
