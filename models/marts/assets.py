@@ -26,7 +26,8 @@ rules: [unique(chain_id, asset_id), not_null(kind, name, owner), nonnegative(dep
 metrics:
   assets: {distinct: [chain_id, asset_id], by: [chain_id, kind, owner, language, depth, registered_day], from: on_chain,
     title: Assets, definition: Registered assets.}
-  edges: {sum: parents, by: [chain_id, kind, depth], from: on_chain, title: Edges, definition: Uses of one asset by another.}
+  edges: {sum: parents, by: [chain_id, kind, depth], from: on_chain, title: Edges,
+    definition: Uses of one asset by another.}
   reuse: {sum: reuse, by: [chain_id, asset_id, kind], from: on_chain, title: Reuse,
     definition: "Assets built on an asset, directly or through others, summed over the assets asked for."}
 types: {depth: Int64, reuse: Int64}

@@ -67,8 +67,8 @@ select
         || coalesce(lower(hex(account)), '') || '|' || role || '|' || coalesce(cast(source_asset as string), '') || '|'
         || coalesce(terms_id, '') || '|' || kind
     ) as earning_id,
-    day, substr(cast(day as string), 1, 7) as period, chain_id, token, party, account, role, source_asset, terms_id, kind,
-    cast(count(*) as bigint) as entries, %s, provenance
+    day, substr(cast(day as string), 1, 7) as period, chain_id, token, party, account, role, source_asset, terms_id,
+    kind, cast(count(*) as bigint) as entries, %s, provenance
 from lines
 where (amount is null) = $beyond
 group by day, chain_id, token, party, account, role, source_asset, terms_id, kind, provenance
@@ -82,14 +82,10 @@ def build(inputs: Inputs) -> pl.DataFrame:
     wide = inputs.sql(_SQL % "list(amount_raw) as parts", beyond=True)
     sums = [to_raw(sum(map(from_raw, parts))) for parts in wide["parts"].to_list()]
     beyond = wide.select(
-        pl.exclude("parts", "earning_id", "provenance"),
         (pl.col("earning_id") + ":wide").alias("earning_id"),
+        pl.exclude("parts", "earning_id", "provenance"),
         pl.lit(None, dtype=pl.Decimal(38, 0)).alias("amount"),
-        "provenance",
         pl.Series("amount_raw", sums, dtype=pl.Binary),
+        "provenance",
     )
-    names = (
-        "earning_id day period chain_id token party account role source_asset terms_id kind entries amount amount_raw "
-        "provenance"
-    ).split()
-    return pl.concat([rows.select(names), beyond.select(names)])
+    return pl.concat([rows.select(beyond.columns), beyond])

@@ -384,6 +384,18 @@ def world(tmp_path: Path) -> World:
 
 @pytest.fixture
 def an_economy(world: World) -> World:
+    return _play(world)
+
+
+@pytest.fixture(scope="session")
+def a_built_economy(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Shared by all who only look."""
+    world = _play(World(Lake(tmp_path_factory.mktemp("built") / "lake")))
+    world.build()
+    return world
+
+
+def _play(world: World) -> World:
     """Two datasets, a model and an agent over them; direct and prepaid payments, claims, a run, rewards, a slash."""
     world.chain()
     for name in ("ann", "bob", "cyd"):
@@ -494,9 +506,3 @@ def an_economy(world: World) -> World:
         idempotency_key="x",
     )
     return world
-
-
-@pytest.fixture
-def a_built_economy(an_economy: World) -> World:
-    an_economy.build()
-    return an_economy

@@ -230,8 +230,9 @@ def test_assets_that_use_each_other_are_refused_by_name():
     terms = pl.DataFrame({"terms_id": ["t"], "chain_id": [1], "asset_id": [1], "from_block": [0], "from_log": [0]})
     with pytest.raises(Fatal, match="use each other in a circle"):
         _cascade.flows(event, edges, terms)
+    both = pl.DataFrame({"chain_id": [1, 1], "asset_id": [1, 2]})
     with pytest.raises(Fatal, match="use each other in a circle"):
-        asset_graph.depths(event.select("chain_id", "asset_id"), edges.select("chain_id", "child_id", "parent_id"))
+        asset_graph.depths(both, edges.select("chain_id", "child_id", "parent_id"))
 
 
 @settings(max_examples=40, deadline=None)
