@@ -81,25 +81,13 @@ def unrlp(data: bytes) -> Any:
 def header_rlp(header: Header) -> bytes | None:
     """The bytes whose keccak is the block hash; None where the header's shape is not Ethereum's.
 
-    Not supported means: a mandatory field is missing, or the tail of later fields has a hole. That is an outcome to
-    record (the proof level falls), not an error. Any other key is ignored.
+    Not supported means: a mandatory field is missing or no hex, or the tail of later fields has a hole. That is an
+    outcome to record (the proof level falls), not an error. Any other key is ignored.
     """
-    items: list[Rlp] = []
-    for name, is_integer in _HEADER:
-        value = header.get(name)
-        if value is None:
-            return None
-        items.append(_field(value, is_integer))
-    ended = False
-    for name, is_integer in _HEADER_TAIL:
-        value = header.get(name)
-        if value is None:
-            ended = True
-        elif ended:
-            return None
-        else:
-            items.append(_field(value, is_integer))
-    return rlp(items)
+    try:
+        return _header_rlp(header)
+    except ValueError:
+        return None
 
 
 def header_hash(header: Header) -> bytes | None:
@@ -249,6 +237,25 @@ _TRANSACTION = {
     ),
 }  # fmt: skip
 _TOPICS_PREFIX = ("c0", "e1", "f842", "f863", "f884")
+
+
+def _header_rlp(header: Header) -> bytes | None:
+    items: list[Rlp] = []
+    for name, is_integer in _HEADER:
+        value = header.get(name)
+        if value is None:
+            return None
+        items.append(_field(value, is_integer))
+    ended = False
+    for name, is_integer in _HEADER_TAIL:
+        value = header.get(name)
+        if value is None:
+            ended = True
+        elif ended:
+            return None
+        else:
+            items.append(_field(value, is_integer))
+    return rlp(items)
 
 
 def _field(value: str, is_integer: bool) -> bytes:

@@ -16,20 +16,18 @@ from guelta.errors import BadSetting, Fatal
 from indexer import proof
 from indexer.devnet.blocks import Block, Json, Log, log_json
 from indexer.devnet.contracts import Contract, creation_code
+from indexer.devnet.flavours import FINAL_AT_ONCE, Flavour, deposit, pushed_header, sealed_header
 from indexer.devnet.transactions import (
     GAS,
     Transaction,
     address_of,
     as_hex,
     create_address,
-    deposit,
     prepared,
     transaction_json,
 )
 
-Flavour = Literal["ethereum", "cosmos", "ethermint", "op", "zk"]
 CHAIN_ID = 1337  # never a real chain's
-GAS_LIMIT = 2**53
 ZERO = "0x" + "00" * 20
 _REVERT = re.compile(r"output: 0x([0-9a-fA-F]*)")
 
@@ -72,7 +70,7 @@ class Devnet:
         self.chain_id = chain_id
         self.block_time = block_time
         self.flavour = flavour
-        self.finality_depth = 0 if flavour in ("cosmos", "ethermint") else finality_depth
+        self.finality_depth = 0 if flavour in FINAL_AT_ONCE else finality_depth
         self.lock = threading.RLock()
         self.listeners: list[Callable[[str, Sequence[Block]], None]] = []
         self._block_env = revm.BlockEnv
@@ -242,9 +240,7 @@ class Devnet:
 
     def pushed(self, block: Block) -> Json:
         """The header as a newHeads subscription gives it."""
-        if self.flavour in ("cosmos", "ethermint"):
-            return block.body | {"logsBloom": as_hex(proof.EMPTY_BLOOM), "receiptsRoot": as_hex(proof.EMPTY_ROOT)}
-        return block.body
+        return pushed_header(self.flavour, block.body)
 
     # -- private
 
@@ -308,7 +304,19 @@ class Devnet:
             bodies.append(transaction_json(transaction, place, self.chain_id))
             raw.append(transaction.raw)
 
-        body = self._header(number, timestamp, salt, receipts, raw)
+        root = proof.receipts_root(receipts)
+        self._state = proof.keccak(self._state + root + salt)
+        body = sealed_header(
+            self.flavour,
+            receipts,
+            receipts_root=root,
+            parent=self.head.hash if self._blocks else as_hex(bytes(32)),
+            state=self._state,
+            number=number,
+            timestamp=timestamp,
+            salt=salt,
+            transactions=raw,
+        )
         for item in (*receipts, *bodies):
             item["blockHash"] = body["hash"]
         served = []
@@ -334,36 +342,6 @@ class Devnet:
             self._where[item["hash"]] = (number, i)
         self._finalized = max(self._finalized, number - self.finality_depth)
         return block
-
-    def _header(self, number: int, timestamp: int, salt: bytes, receipts: list[Json], raw: list[bytes]) -> Json:
-        root = proof.receipts_root(receipts)
-        self._state = proof.keccak(self._state + root + salt)
-        bloom = proof.union(bytes.fromhex(receipt["logsBloom"][2:]) for receipt in receipts)
-        header: Json = {
-            "number": hex(number),
-            "parentHash": self.head.hash if self._blocks else "0x" + "00" * 32,
-            "sha3Uncles": as_hex(proof.EMPTY_UNCLES),
-            "miner": ZERO,
-            "stateRoot": as_hex(self._state),  # a running digest, not a state trie
-            "transactionsRoot": as_hex(proof.trie_root(raw)),
-            "receiptsRoot": as_hex(proof.EMPTY_ROOT if self.flavour == "ethermint" else root),
-            "logsBloom": as_hex(proof.EMPTY_BLOOM if self.flavour == "zk" else bloom),
-            "difficulty": "0x0",
-            "gasLimit": hex(GAS_LIMIT),
-            "gasUsed": receipts[-1]["cumulativeGasUsed"] if receipts else "0x0",
-            "timestamp": hex(timestamp),
-            "extraData": as_hex(salt),
-            "mixHash": "0x" + "00" * 32,
-            "nonce": "0x" + "00" * 8,
-            "baseFeePerGas": "0x0",
-            "withdrawalsRoot": as_hex(proof.EMPTY_ROOT),
-        }
-        encoded = proof.header_rlp(header)
-        assert encoded is not None
-        if self.flavour in ("cosmos", "ethermint"):  # such chains hash a header of another make
-            encoded = b"CometBFT" + encoded
-        header["hash"] = as_hex(proof.keccak(encoded))
-        return header | {"size": hex(len(encoded) + sum(map(len, raw))), "uncles": [], "withdrawals": []}
 
     def _run(self, transaction: Transaction) -> tuple[bool, int, Sequence[Any], str | None]:
         evm, created = self._evm, None

@@ -302,9 +302,6 @@ def test_an_unsupported_header_is_an_outcome() -> None:
     tail = {"baseFeePerGas": "0x1", "withdrawalsRoot": "0x02", "blobGasUsed": "0x0"}
     without_mix = {k: v for k, v in header.items() if k != "mixHash"}
     hole = {**header, **tail, "withdrawalsRoot": None}
-    assert [proof.header_hash(h) is None for h in (header, header | tail, without_mix, hole)] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    garbage = header | {"number": "latest"}
+    headers = (header, header | tail, without_mix, hole, garbage)
+    assert [proof.header_hash(h) is None for h in headers] == [False, False, True, True, True]
