@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from guelta.lake import Lake, Where
+    from guelta.lake import Cursor, Lake, TableSpec, Where
 
 Days = frozenset[date] | None  # None: every day
 Gate = Callable[[Model, "pa.Table", "duckdb.DuckDBPyConnection"], object]
@@ -138,17 +138,21 @@ class _Run:
         days, reason = self._todo(model, pin, code, cursor)
         if days is not None and not days:
             return Built(model.name, 0, time.perf_counter() - started, True, reason, 0, self._version(model.name))
-        rows, version = self._publish(model, pin, code, cursor, days)
-        self.versions[model.name] = version
+        staged = self._staged(model, pin, days)
+        published = self._publish(model, *staged, days, {"upstream": pin, **code}, cursor)
+        self.versions[model.name] = self.lake.table(model.name).version()
         count = None if days is None else len(days)
-        return Built(model.name, rows, time.perf_counter() - started, False, reason, count, version)
+        seconds = time.perf_counter() - started
+        return Built(model.name, published, seconds, False, reason, count, self.versions[model.name])
 
     def _version(self, name: str) -> int | None:
         if name not in self.versions and self.lake.exists(name):
             self.versions[name] = self.lake.table(name).version()
         return self.versions.get(name)
 
-    def _todo(self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: Any) -> tuple[Days, str]:
+    def _todo(
+        self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: "Cursor | None"
+    ) -> tuple[Days, str]:
         """The days to make; none at all when nothing changed."""
         if cursor is None:
             return None, "first build"
@@ -172,10 +176,8 @@ class _Run:
         with self.lake.duck(list(pin), pin=pin) as con:
             return {day for (day,) in con.execute(query).fetchall() if day is not None}
 
-    def _publish(
-        self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: Any, days: Days
-    ) -> tuple[int, int]:
-        from guelta.lake import ALL, Cursor
+    def _staged(self, model: Model, pin: Mapping[str, int], days: Days) -> "tuple[TableSpec, pa.Table]":
+        """The rows of ``days`` after the gate, and the table they belong into."""
         from guelta.lake.schema import conform
 
         named = [name for name in _tables_in(model.rules) if name not in pin and self._version(name) is not None]
@@ -186,6 +188,23 @@ class _Run:
             if self.gate:
                 con.register("staged", data)
                 self.gate(model, data, con)
+        return spec, data
+
+    def _publish(
+        self,
+        model: Model,
+        spec: "TableSpec",
+        data: "pa.Table",
+        days: Days,
+        meta: dict[str, Any],
+        cursor: "Cursor | None",
+    ) -> int:
+        """Rows, and what they were made from, in one commit; days that stand there already are left alone."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from guelta.lake import ALL, Cursor, isin
+
         try:
             table = self.lake.create(spec)
         except ForeignLake:
@@ -193,15 +212,26 @@ class _Run:
                 raise
             self.lake.drop(model.name)  # its code changed its shape, and these are all of its rows
             table, cursor = self.lake.create(spec), None
-        meta = {"upstream": dict(pin), **code}
         after = Cursor(_app(model), cursor.n + 1 if cursor else 1, meta)
-        commit = table.replace(data, ALL if days is None else _months(model, days) & _days(model, days), cursor=after)
-        return data.num_rows, commit.version
+        if cursor is None or self.full or days is not None:
+            where = ALL if days is None else _months(model, days) & _days(model, days)
+            return table.replace(data, where, cursor=after).rows
+        new, old = table.conform(data), table.read()
+        differing = _differing(old, new)
+        if differing is None:
+            same_code = all(cursor.meta.get(key) == meta[key] for key in meta if key != "upstream")
+            # a commit of a table without days tells its readers that everything changed: say nothing for nothing
+            return 0 if same_code and new.equals(old) else table.replace(new, ALL, cursor=after).rows
+        kept = new.filter(pc.is_in(new["day"], pa.array(sorted(differing), pa.date32())))
+        if not differing:
+            return table.append(kept, cursor=after).rows
+        months = isin("month", {day.replace(day=1) for day in differing}) if spec.partition else ALL
+        return table.replace(kept, months & isin("day", differing), cursor=after).rows
 
 
 def _run(
     lake: "Lake", model: Model, pin: Mapping[str, int], con: "duckdb.DuckDBPyConnection", days: Days
-) -> tuple[Any, "pa.Table"]:
+) -> "tuple[TableSpec, pa.Table]":
     import duckdb
     import polars as pl
 
@@ -224,6 +254,23 @@ def _run(
     if days is None:
         return spec, data
     return spec, frame.filter(pl.sql_expr(_days(model, days).sql())).to_arrow()
+
+
+def _differing(old: "pa.Table", new: "pa.Table") -> frozenset[date] | None:
+    """The days whose rows are not the same in both; None where rows have no day to tell by."""
+    import polars as pl
+
+    if "day" not in new.column_names or old["day"].null_count or new["day"].null_count:
+        return None
+    before, after = (
+        {key[0]: rows for key, rows in pl.DataFrame(pl.from_arrow(table)).partition_by("day", as_dict=True).items()}
+        for table in (old, new)
+    )
+    return frozenset(
+        day
+        for day in before.keys() | after.keys()
+        if day not in before or day not in after or not before[day].equals(after[day])
+    )
 
 
 def _days(model: Model, days: frozenset[date]) -> "Where":

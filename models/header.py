@@ -141,7 +141,13 @@ def _yaml(text: str, where: str) -> dict[str, Any]:
         pass
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        pairs = [(loader.construct_object(k, deep=True), loader.construct_object(v, deep=True)) for k, v in node.value]
+        pairs = []
+        for key_node, node_of_value in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            listed = key == "rules" and isinstance(node_of_value, yaml.SequenceNode)
+            # in_set(kind, 1, true) is cut at its commas: its parts stay the text they are written as
+            value = [part.value for part in node_of_value.value] if listed else None
+            pairs.append((key, value if listed else loader.construct_object(node_of_value, deep=True)))
         keys = [key for key, _ in pairs]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:  # YAML keeps the last one without a word
