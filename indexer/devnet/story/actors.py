@@ -73,7 +73,7 @@ def wallet(seed: int, name: str) -> str:
 
 def cast(seed: int, permille: int) -> Cast:
     rng = dice(seed, "actors")
-    count = max(40, 260 * permille // 1_000)
+    count = max(60, 260 * permille // 1_000)
 
     def party(
         prefix: str, number: int, kind: str, roles: Sequence[str], name: str, tier: str | None = None, day: int = -20
@@ -95,7 +95,7 @@ def cast(seed: int, permille: int) -> Cast:
     ]  # fmt: skip
     makers = [party("make", i, "person", ["app"], f"Maker {i}", day=-10 + i) for i in range(1, 11)]
     clients: list[Client] = []
-    web2, web3 = max(12, 60 * permille // 1_000), max(6, 25 * permille // 1_000)
+    web2, web3 = max(24, 60 * permille // 1_000), max(10, 25 * permille // 1_000)
     for i in range(1, web2 + web3 + 1):
         paid = i <= web2
         start = rng.choice((0, 0, 2, 5)) + (i * 61 // (web2 + web3) if i > 6 else 0)

@@ -93,16 +93,16 @@ class Labelling:
 
 def labelling(seed: int, permille: int, people: Cast) -> Labelling:
     rng = dice(seed, "annotation")
-    tasks = [_task(rng, number) for number in range(20)]
+    tasks = [_task(rng, number) for number in range(26)]
     submissions: list[Submission] = []
     for task in tasks:
-        submissions += _work(rng, task, people.workers, max(14, 110 * permille // 1_000), len(submissions))
+        submissions += _work(rng, task, people.workers, max(14, 95 * permille // 1_000), len(submissions))
     return Labelling(tasks, submissions)
 
 
 def _task(rng: random.Random, number: int) -> Task:
     dataset = number % 16
-    opens = (-1 if number < 5 else rng.randrange(0, 12) if number < 16 else rng.randrange(35, 50)) * 86_400
+    opens = (-1 if number < 5 else rng.randrange(0, 12) if number < 16 else rng.randrange(34, 56)) * 86_400
     closes = min(opens + rng.randrange(45, 80) * 86_400, NOW - 3_600)
     kind = ("dual", "enterprise", "dual", "community")[number % 4] if number not in {3, 7} else "dual"
     base, pay = rng.randrange(10, 40), rng.randrange(20, 90) * 10**16

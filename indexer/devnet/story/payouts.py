@@ -69,7 +69,7 @@ class Payouts:
         self.paid_by_run = {w.party.address: w.party.party_id for w in people.workers}
         # Half of the labs leave payment to the platform; every other payee claims.
         self.paid_by_run |= {d.address: d.party_id for d in people.developers[::2]}
-        self.threshold = {"tusd": 150_000 * permille // 1_000, "tai": WHOLE * permille // 1_000, "tpart": 2 * WHOLE}
+        self.threshold = {"tusd": 100_000 * permille // 1_000, "tai": WHOLE * permille // 2_000, "tpart": 2 * WHOLE}
         self.rewards: dict[tuple[str, str], int] = defaultdict(int)  # (party, period)
         for s in work.submissions:
             if s.decided is not None and s.reward:
