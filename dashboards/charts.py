@@ -10,9 +10,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 import streamlit as st
+from altair.utils import schemapi
 
+schemapi.disable_debug_mode()  # each part would be checked when made, and the whole again when drawn
 HEIGHT = 300
 PALE = 0.35
+PADDING = {"top": 0, "left": 2, "right": 14, "bottom": 4}
 NEUTRAL = "#9498a0"  # the palette's grey: 3:1 or more on both backgrounds
 
 
@@ -33,22 +36,29 @@ def bars(
     height: int = HEIGHT,
 ) -> alt.TopLevelMixin:
     """Stacked bars over time: columns ``from`` and ``to`` (the bucket), ``partial``, the value and the series."""
-    stack = [alt.Y(f"{value}:Q", stack="normalize" if share else "zero", axis=_values("%" if share else "~s", unit))]
     places = {name: place for place, name in enumerate(order)}
-    data = frame.with_columns(pl.col(series).replace_strict(places, default=len(places)).alias("place"))
+    placed = frame.with_columns(pl.col(series).replace_strict(places, default=len(places)).alias("place"))
+    if share:
+        whole = pl.col(value).sum().over("from")
+        placed = placed.with_columns(pl.when(whole > 0).then(pl.col(value) / whole).otherwise(0.0).alias(value))
+    stacked = placed.sort("from", "place").with_columns(pl.col(value).cum_sum().over("from").alias("top"))
     return (
-        alt.Chart(data)
-        .mark_bar(stroke=None)
+        alt.Chart(stacked.with_columns((pl.col("top") - pl.col(value)).alias("bottom")))
+        .mark_rect(stroke=None, cornerRadius=1)
         .encode(
             alt.X("from:T", axis=_days(), scale=alt.Scale(type="utc")),
-            *stack,
+            alt.Y(
+                "bottom:Q",
+                axis=_values("%" if share else "~s", unit if len(order) == 1 else None),
+                scale=alt.Scale(zero=True),
+            ),
             x2="to:T",
-            color=_colour(series, order),
-            order=alt.Order("place:Q"),
-            opacity=alt.condition("datum.partial", alt.value(PALE), alt.value(0.95)),
+            y2="top:Q",
+            color=_colour(series, order, unit),
+            opacity=alt.Opacity("partial:N", scale=alt.Scale(domain=[False, True], range=[0.95, PALE]), legend=None),
             tooltip=_tips(tips),
         )
-        .properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+        .properties(height=height, padding=PADDING)
     )
 
 
@@ -67,11 +77,16 @@ def lines(
     last = frame.filter(~pl.col("partial")).group_by(series).agg(pl.col("from").max().alias("last"))
     marked = frame.join(last, on=series, how="left", maintain_order="left")
     tail = marked.filter(pl.col("from") >= pl.col("last"))
-    y = alt.Y(f"{value}:Q", axis=_values("~s", unit), scale=alt.Scale(type="log" if log else "linear", zero=not log))
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=True)
+    y = alt.Y(
+        f"{value}:Q",
+        axis=_values("~s", unit if len(order) == 1 else None, _decades(frame[value]) if log else None),
+        scale=scale,
+    )
     common = {
         "x": alt.X("from:T", axis=_days(), scale=alt.Scale(type="utc")),
         "y": y,
-        "color": _colour(series, order),
+        "color": _colour(series, order, unit, "stroke"),
         "tooltip": _tips(tips),
     }
     whole = (
@@ -79,7 +94,7 @@ def lines(
     )
     running = alt.Chart(tail).mark_line(strokeWidth=1.5, strokeDash=[4, 3], opacity=0.7).encode(**common)
     touch = alt.Chart(frame).mark_point(size=90, opacity=0).encode(**common)
-    return (whole + running + touch).properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+    return (whole + running + touch).properties(height=height, padding=PADDING)
 
 
 def lorenz(points: pl.DataFrame, *, height: int = HEIGHT) -> alt.TopLevelMixin:
@@ -93,7 +108,7 @@ def lorenz(points: pl.DataFrame, *, height: int = HEIGHT) -> alt.TopLevelMixin:
     )
     tips = _tips({"people": "share of earners", "held": "share of earnings"}, number=".1%")
     held = alt.Chart(points).mark_area(line={"strokeWidth": 2}, opacity=0.22).encode(x, y, tooltip=tips)
-    return (held + even).properties(height=height, padding={"top": 22, "left": 5, "right": 12, "bottom": 5})
+    return (held + even).properties(height=height, padding=PADDING)
 
 
 def intervals(
@@ -155,14 +170,14 @@ def bridge(frame: pl.DataFrame, *, unit: str, tips: Mapping[str, str], height: i
             color=_colour("kind", order),
             tooltip=_tips(tips),
         )
-        .properties(height=height, padding={"top": 22, "left": 5, "right": 5, "bottom": 5})
+        .properties(height=height, padding=PADDING)
     )
 
 
-def _values(number: str, title: str) -> alt.Axis:
+def _values(number: str, title: str | None, ticks: Sequence[float] | None = None) -> alt.Axis:
     """Faint horizontal rules, and the unit where the eye starts: above the axis, upright."""
     return alt.Axis(
-        format=number,
+        labelExpr=f"format(datum.value, '{number}')",
         title=title,
         titleAngle=0,
         titleAlign="left",
@@ -170,11 +185,18 @@ def _values(number: str, title: str) -> alt.Axis:
         titleX=0,
         titleY=-12,
         titleFontWeight="normal",
-        tickCount=5,
+        **({"values": list(ticks)} if ticks else {"tickCount": 5}),
         domain=False,
         ticks=False,
         labelPadding=8,
     )
+
+
+def _decades(values: pl.Series) -> list[float]:
+    """1, 2 and 5 of each power of ten within the values: the ticks of a logarithmic axis a person can read."""
+    present = [float(value) for value in values.drop_nulls()] or [1.0]
+    steps = [mantissa * 10.0**power for power in range(-3, 12) for mantissa in (1, 2, 5)]
+    return [step for step in steps if min(present) <= step <= max(present)]
 
 
 def _plain(number: str, title: str) -> alt.Axis:
@@ -189,8 +211,21 @@ def _names() -> alt.Axis:
     return alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=190, labelPadding=8)
 
 
-def _colour(series: str, order: Sequence[str]) -> alt.Color:
-    legend = alt.Legend(orient="top", title=None, direction="horizontal", offset=18, symbolType="circle")
+def _colour(series: str, order: Sequence[str], unit: str | None = None, symbol: str = "circle") -> alt.Color:
+    """One colour a name, in the order of the palette; the legend begins with the unit."""
+    legend = alt.Legend(
+        orient="top",
+        direction="horizontal",
+        offset=8,
+        title=unit,
+        titleOrient="left",
+        titlePadding=14,
+        titleFontWeight="normal",
+        titleLimit=300,
+        symbolType=symbol,
+        symbolOpacity=1,
+        symbolStrokeWidth=3 if symbol == "stroke" else 0,
+    )
     return alt.Color(f"{series}:N", scale=alt.Scale(domain=list(order)), legend=legend if len(order) > 1 else None)
 
 

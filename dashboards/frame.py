@@ -19,6 +19,7 @@ import streamlit as st
 from dashboards import data, export
 from guelta.errors import GueltaError
 from models.header import PROVENANCE, Metric
+from models.metrics import Answer
 
 HERE = Path(__file__).parent
 SECTIONS = ("investor", "analyst", "finance", "operator")  # who asks; a folder not named here comes last
@@ -56,7 +57,7 @@ class Page:
         columns: Mapping[str, Any],
         *,
         says: str,
-        height: int | str = "auto",
+        height: int = TABLE_HEIGHT,
         pick: bool = False,
     ) -> int | None:
         """Show ``frame``'s ``columns`` and offer it for export; with ``pick`` the number of the chosen row."""
@@ -65,7 +66,7 @@ class Page:
             st.caption("Nothing to show for this choice.")
             return None
         shown = frame.select([column for column in columns if column in frame.columns]).head(data.ROWS)
-        tall = height if height != "auto" else min(TABLE_HEIGHT, 36 * (shown.height + 1) + 3)
+        tall = min(height, 35 * (shown.height + 1) + 3)
         event = st.dataframe(
             shown,
             hide_index=True,
@@ -110,11 +111,45 @@ def tiles(items: Sequence[Tile], *, least_width: int = 168) -> None:
                 border=True,
                 height="stretch",
                 format=None if isinstance(tile.value, str) else tile.number,
-                delta_color=tile.good,
+                delta_color=tile.good if tile.delta is not None else "primary",
                 delta_description=tile.against if tile.delta is not None else None,
                 chart_data=list(tile.spark) if len(tile.spark) > 1 else None,
                 chart_type="area",
             )
+
+
+def money(label: str, answer: Answer, name: str, token: data.Token, against: str, flow: pl.DataFrame) -> Tile:
+    """A tile of whole tokens; the tooltip holds every digit."""
+    amount = data.number(answer, name)
+    spark = data.complete(flow, f"{name}_f64") if f"{name}_f64" in flow.columns else ()
+    return Tile(label, token.shown(amount), token.said(amount), "compact", data.change(answer, name), against, spark)
+
+
+def amount(label: str, units: int, token: data.Token, spark: Sequence[float] = ()) -> Tile:
+    """A tile of an amount in base units."""
+    return Tile(label, token.shown(units), token.said(units), "compact", spark=spark)
+
+
+def milliseconds(label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame) -> Tile:
+    """A tile of a latency; less is better, and a histogram of 2 % buckets says no more than three digits."""
+    value = data.number(answer, name)
+    spark = data.complete(flow, name) if name in flow.columns else ()
+    shown = None if value is None else f"{float(value):.3g} ms" if value < 1000 else f"{float(value) / 1000:.3g} s"
+    says = "From a histogram of 2 % buckets: within 1 % of the truth."
+    return Tile(label, shown, says, None, data.change(answer, name), against, spark, "inverse")
+
+
+def ratio(label: str, answer: Answer, name: str, says: str, against: str, flow: pl.DataFrame) -> Tile:
+    """A tile of a share in percent; it moves in percentage points, so no delta in percent stands beside it."""
+    spark = data.complete(flow, name) if name in flow.columns else ()
+    return Tile(label, data.number(answer, name), says, "percent", None, against, spark)
+
+
+def count(label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame, good: str = "normal") -> Tile:
+    amount = data.number(answer, name)
+    spark = data.complete(flow, name) if name in flow.columns else ()
+    said = f"Exactly {data.grouped(str(amount))}" if isinstance(amount, int) else ""
+    return Tile(label, amount, said, "compact", data.change(answer, name), against, spark, good)
 
 
 @contextmanager
@@ -205,21 +240,15 @@ def standing(reading: data.Reading) -> None:
         st.badge(
             "recorded blocks", icon=":material/archive:", color="violet", help="Real blocks, served from recordings."
         )
-    as_of = max((chain.as_of for chain in chains if chain.as_of), default=None)
+    fresh = data.as_of(reading.answers)
     st.badge(
-        f"as of {data.utc(as_of)} UTC" if as_of else "no blocks yet",
+        f"as of {data.utc(fresh)} UTC" if fresh else "no blocks yet",
         icon=":material/schedule:",
         color="gray",
-        help="The time of the newest final block. All days and times on these pages are UTC.",
+        help="The time of the newest final block behind these numbers. All days and times on these pages are UTC.",
     )
     for chain in chains[:2]:
-        st.badge(
-            f"{chain.name} final at {data.grouped(str(chain.finalized))}"
-            + (f" · head +{data.grouped(str(chain.lag))}" if chain.lag else ""),
-            icon=":material/link:",
-            color="gray",
-            help=chain.said(),
-        )
+        st.badge(chain.standing(), icon=":material/link:", color="gray", help=chain.said())
     if len(chains) > 2:
         rest = chains[2:]
         st.badge(f"+{len(rest)} chains", color="gray", help="  \n".join(f"{one.name}: {one.said()}" for one in rest))
@@ -246,7 +275,7 @@ def weakest(metrics: Sequence[Metric]) -> str | None:
 def tools(this: Page, reading: data.Reading) -> None:
     """Definitions, SQL and exports of what this page has read."""
     metrics = {one.name: one for answer in reading.answers for one in answer.metrics}
-    with st.container(horizontal=True, horizontal_alignment="right", width="content", gap="xsmall"):
+    with st.container(horizontal=True, horizontal_alignment="right", width="content", gap="small"):
         if metrics:
             with st.popover("Definitions", icon=":material/menu_book:", type="tertiary"):
                 for one in metrics.values():
@@ -274,10 +303,11 @@ def formula(one: Metric) -> str:
         "sum": f"sum of {columns[0]}",
         "stock": f"last {columns[0]}",
         "ratio": " ÷ ".join(columns[:2]),
-        "distinct": f"distinct {columns[0]}",
-        "quantile": f"quantile of the histogram in {' and '.join(columns)}",
+        "distinct": f"distinct {', '.join(columns)}",
+        "quantile": f"quantile {float(one.quantile or 0):g} of the histogram in {' and '.join(columns)}",
     }
-    return f"{said[one.kind]} in `{one.table}`"
+    only = " and ".join(f"{name} is {' or '.join(map(str, values))}" for name, values in one.where)
+    return f"{said[one.kind]} in `{one.table}`" + (f" where {only}" if only else "")
 
 
 def downloads(this: Page, reading: data.Reading, name: str, frame: pl.DataFrame) -> None:
@@ -291,7 +321,7 @@ def downloads(this: Page, reading: data.Reading, name: str, frame: pl.DataFrame)
         tables=reading.tables,
         filters={key: str(value) for key, value in st.query_params.to_dict().items()},
         gates={"passed": gates.passed, "total": gates.total, "failing": list(gates.failing)},
-        as_of=data.utc(max((chain.as_of for chain in data.chains() if chain.as_of), default=None)),
+        as_of=data.utc(data.as_of(reading.answers)),
         provenance=weakest([one for answer in reading.answers for one in answer.metrics]) or "platform",
         cap=data.ROWS,
     )

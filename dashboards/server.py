@@ -6,6 +6,7 @@ version it is.
 
 import importlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,8 @@ def run(settings: Settings, port: int | None = None, *, open_browser: bool = Fal
         port: None tries 8501 and takes a free one when it is taken; 0 takes a free one.
         open_browser: also open the first page.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a terminated parent leaves its child behind
     with serving(settings, port) as (url, process):
         print(f"Guelta's pages are at {url}  (Ctrl+C stops them)", flush=True)
         if open_browser:

@@ -1,0 +1,153 @@
+"""Payout reconciliation: do earned, instructed, settled and booked agree, and if not, why?"""
+
+import polars as pl
+import streamlit as st
+
+from dashboards import charts, choices, data, frame, statement
+from dashboards.frame import Tile
+from quality import statuses
+
+ICON = ":material/balance:"
+PLACE = 1
+VIEWS = {"Breaks": "is_break", "Open items": "is_open", "All lines": None}
+STEPS = {  # of the walk: label, and whether it adds to the balance
+    "opening": ("Opening", 0),
+    "earned": ("Earned", 1),
+    "adjustments": ("Adjusted", 1),
+    "settled": ("Settled", -1),
+    "in_flight": ("In flight", -1),
+    "held": ("Held", -1),
+    "closing": ("Closing", 0),
+}
+
+with frame.page(__doc__, needs="marts.reconciliation") as page:
+    every = data.rows("marts.reconciliation", limit=200_000)
+    walks = data.rows("marts.reconciliation_walk", limit=100_000)
+    tokens = data.tokens_among(every)
+    periods = sorted(every["period"].unique(), reverse=True)
+    with choices.bar():
+        period = choices.picked("Period", ["All", *periods[:6]], "All", key="period")
+        token = choices.token(tokens)
+        view = choices.picked("Show", list(VIEWS), "Breaks", key="show")
+        wanted = st.multiselect(
+            "Status",
+            sorted(every["status"].unique()),
+            key="status",
+            bind="query-params",
+            placeholder="Any status",
+            width=280,
+        )
+    lines = every.filter(
+        (pl.col("chain_id") == token.chain_id)
+        & (pl.col("token") == token.address)
+        & (pl.lit(period == "All") | (pl.col("period") == period))
+    ).with_columns((~pl.col("status").str.starts_with("matched")).alias("is_open"))
+    breaks = lines.filter("is_break")
+    matched = lines.filter(~pl.col("is_open"))
+    expected, settled = data.exact_sum(lines["expected_raw"]), data.exact_sum(lines["settled_raw"])
+
+    frame.tiles(
+        [
+            frame.amount(f"Expected, {token.symbol}", expected, token),
+            frame.amount(f"Settled, {token.symbol}", settled, token),
+            frame.amount(f"Difference, {token.symbol}", settled - expected, token),
+            Tile("Open breaks", breaks.height, f"{lines.height} lines in all; explained items are no breaks."),
+            frame.amount(f"Value at risk, {token.symbol}", data.exact_sum(breaks["at_risk"]), token),
+            Tile("Matched lines", data.part(matched.height, lines.height), "Matched lines ÷ lines.", "percent"),
+            Tile(
+                "Matched value",
+                data.part(data.exact_sum(matched["expected_raw"]), expected),
+                "Expected value of matched lines ÷ expected value of all.",
+                "percent",
+            ),
+        ],
+        least_width=136,
+    )
+
+    st.subheader("From opening to closing", anchor=False)
+    mine = walks.filter(
+        (pl.col("chain_id") == token.chain_id)
+        & (pl.col("token") == token.address)
+        & (pl.lit(period == "All") | (pl.col("period") == period))
+    ).sort("period")
+    if mine.height:
+        charts.show(
+            charts.bridge(
+                statement.bridge(mine, STEPS, token),
+                unit=token.symbol,
+                tips={"step": "Step", "exact": token.symbol, "kind": "Effect"},
+                height=260,
+            ),
+            says=f"The walk in {token.symbol} from the opening to the closing balance.",
+        )
+    control = data.exact_sum(walks["control_difference"])
+    st.caption(
+        f"Control difference over all periods, chains and tokens: **{data.grouped(str(control))}** base units"
+        + (" :material/check_circle:" if control == 0 else " :material/error: the walk does not close")
+        + " · tolerance is 0 base units"
+    )
+
+    st.subheader(view, anchor=False)
+    column = VIEWS[view]
+    shown = lines if column is None else lines.filter(column)
+    shown = shown.filter(pl.col("status").is_in(wanted)) if wanted else shown
+    page.table(
+        "lines",
+        statement.table(shown.sort("is_break", "period", "recon_key", descending=[True, True, False]), token),
+        {
+            "standing": st.column_config.TextColumn("Status", pinned=True),
+            "code": st.column_config.TextColumn("Code", width="small"),
+            "period": st.column_config.TextColumn("Period", width="small"),
+            "payee": st.column_config.TextColumn("Payee"),
+            "expected": st.column_config.TextColumn(f"Expected, {token.symbol}", alignment="right"),
+            "settled": st.column_config.TextColumn(f"Settled, {token.symbol}", alignment="right"),
+            "delta": st.column_config.TextColumn(f"Difference, {token.symbol}", alignment="right"),
+            "why": st.column_config.TextColumn("What that means"),
+            "ageing_bucket": st.column_config.TextColumn("Days open", width="small"),
+            "owner": st.column_config.TextColumn("Owner", width="small"),
+            "payout_run_id": st.column_config.TextColumn("Payout run"),
+            "leg_no": st.column_config.NumberColumn("Leg", format="plain", width="small"),
+            "match_rule": st.column_config.TextColumn("Matched by", width="small"),
+            "tx_hash": st.column_config.TextColumn("Evidence: transaction"),
+            "evidence": st.column_config.TextColumn("All evidence"),
+            "recon_key": st.column_config.TextColumn("Key"),
+        },
+        says="Lines of the reconciliation with status, code, exact amounts on both sides, difference and evidence.",
+        height=460,
+    )
+
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Breaks by age", anchor=False)
+        aged = statement.ages(breaks, [name for _, name in statuses.BREAK_AGES] + [">90"], token)
+        charts.show(
+            charts.ranked(
+                aged,
+                "days",
+                "lines",
+                unit="breaks",
+                tips={"days": "Days open", "lines": "Breaks", "exact": token.symbol},
+            ),
+            says="Open breaks by days since they were first seen.",
+        )
+    with right:
+        st.subheader("Lines by status", anchor=False)
+        counts = lines.group_by("status").agg(pl.len().alias("lines")).sort("lines", "status", descending=[True, False])
+        worded = counts.with_columns(pl.col("status").str.replace_all("_", " ").alias("name"))
+        charts.show(
+            charts.ranked(worded, "name", "lines", unit="lines", tips={"name": "Status", "lines": "Lines"}),
+            says="Lines of the reconciliation by status.",
+        )
+
+    st.subheader("The walk, exactly", anchor=False)
+    page.table(
+        "walk",
+        statement.walk(walks.sort("period", "chain_id", "token", descending=[True, False, False]), list(STEPS)),
+        {
+            "period": st.column_config.TextColumn("Period", pinned=True, width="small"),
+            "symbol": st.column_config.TextColumn("Token", width="small"),
+            **{name: st.column_config.TextColumn(label, alignment="right") for name, (label, _) in STEPS.items()},
+            "control_difference": st.column_config.TextColumn("Control difference", alignment="right"),
+        },
+        says="The walk of every period and token with exact amounts; the control difference must be 0.",
+    )
