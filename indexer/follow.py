@@ -24,7 +24,6 @@ from indexer.headers import Moved, agreed
 from indexer.metrics import Meter
 from indexer.rpc.blocks import Source, Stretch, read
 from indexer.rpc.client import ChainClient, HttpClient, Identity
-from indexer.rpc.columns import block_rows, log_rows, transaction_rows
 from indexer.rpc.pool import Policy, Suspicious
 from indexer.rpc.wire import EVERYTHING, BlockRef, LogFilter
 from indexer.store import STREAMS, Base, Clock, Store
@@ -32,6 +31,7 @@ from indexer.store import STREAMS, Base, Clock, Store
 _AHEAD = 4  # stretches in flight or waiting for their commit
 _LOOKS_AT_A_LOWER_HEAD = 4
 _PATIENCE = 9  # ticks in a row that may find the chain in motion
+_PATIENCE_WITH_LIES = 4  # or answers that contradict each other
 
 
 class Progress(Protocol):
@@ -197,19 +197,21 @@ class _Follower:
             first = await self._start(identity, kind)
             self._store = Store(self.lake, self.source, identity, kind, first, self.clock)
             self._covers(identity)
+            self._store.describe(identity, kind)
             await self._loop(once=once)
             return self._result(kind, time.monotonic() - began, _cpu_seconds() - cpu)
 
     async def _loop(self, *, once: bool) -> None:
-        restless, last = 0, GueltaError("")
+        restless = 0
         while not self.stop.is_set():
             try:
                 await self.tick()
             except Moved as error:
-                restless, last = restless + 1, error
-                if restless >= _PATIENCE:
-                    raise _never_still(self.chain, last) from last
-                await self._pause(0.05 * 2**restless)
+                restless = restless + 1
+                lie = isinstance(error.__cause__, Suspicious) and bool(error.__cause__.rule)
+                if restless >= (_PATIENCE_WITH_LIES if lie else _PATIENCE):
+                    raise _never_still(self.chain, restless, error) from error
+                await self._pause(min(1.0, 0.05 * 2**restless))
                 continue
             except SourceUnreachable as error:
                 if once:
@@ -235,7 +237,7 @@ class _Follower:
         cuts = list(self._cuts(base, head, final))
         self.total = self.meter.blocks + sum(map(len, cuts))
         if not cuts and any(base.agreed[name] < self.store.positions[name].to for name in STREAMS):
-            await self._put(_nothing(self.chain), base, final)  # the head moved back
+            await self._put(_nothing(), base, final)  # the head moved back
         async with contextlib.aclosing(self._read_ahead(cuts)) as stretches:
             async for stretch in stretches:
                 await self._put(stretch, base, final)
@@ -414,14 +416,15 @@ class _Follower:
         )
 
 
-def _nothing(chain: Chain) -> Stretch:
-    empty = (block_rows(chain.id, [], []), transaction_rows(chain.id, [], {}), log_rows(chain.id, [], {}))
-    return Stretch((), (), (), (), *empty)
+def _nothing() -> Stretch:
+    """No block at all: put above a fork, it only takes away."""
+    blocks, transactions, logs = (STREAMS[name].schema.empty_table() for name in ("blocks", "transactions", "logs"))
+    return Stretch((), (), (), (), blocks, transactions, logs)
 
 
-def _never_still(chain: Chain, last: GueltaError) -> GueltaError:
+def _never_still(chain: Chain, ticks: int, last: GueltaError) -> GueltaError:
     cause = last.__cause__
-    said = f"chain {chain.name}: {_PATIENCE} readings in a row did not fit together; last: {last}"
+    said = f"chain {chain.name}: {ticks} readings in a row did not fit together; last: {last}"
     if isinstance(cause, Suspicious) and cause.rule:
         return GateRefused(f"{said}; nothing of it was committed; use another endpoint", (cause.rule,))
     return SourceUnreachable(f"{said}; the endpoint mixes forks or lags; use another one")

@@ -46,7 +46,7 @@ class Store:
         digest = cursor.filter_digest(source.wanted)
         start = (source.chain.id, kind, identity.genesis, digest, first)
         self.positions = {name: _restored(table, name, start) for name, table in self._tables.items()}
-        self._describe(lake.create(tables.CHAINS), identity, kind)
+        self._chains = lake.create(tables.CHAINS)
 
     @property
     def truth(self) -> Position:
@@ -97,6 +97,29 @@ class Store:
             return
         self._heads.replace(pa.Table.from_pylist([row | {"updated_at": self._clock()}], tables.HEADS.schema), mine)
 
+    def describe(self, identity: Identity, kind: str) -> None:
+        """What ``chains.toml`` and the endpoint say of the chain, where models can read it."""
+        chain = self._source.chain
+        waivers = [
+            {"check": w.check, "first": w.first, "last": w.last, "reason": w.reason, "source": w.source}
+            for w in chain.waivers
+        ]
+        row = {
+            "chain_id": chain.id,
+            "name": chain.name,
+            "caip2": chain.caip2,
+            "native_symbol": chain.native.symbol,
+            "native_decimals": chain.native.decimals,
+            "finality_kind": chain.finality.kind,
+            "source": kind,
+            "genesis_hash": _bytes(identity.genesis.hash) if identity.genesis else None,
+            "proof_ceiling": chain.proof_ceiling(gaps=self._source.gaps),
+            "waivers": json.dumps(waivers),
+        }
+        mine = eq("chain_id", chain.id)
+        if self._chains.read(mine).to_pylist() != [row]:
+            self._chains.replace(pa.Table.from_pylist([row], tables.CHAINS.schema), mine)
+
     # -- private -----------------------------------------------------------------------------------------------------
 
     def _record(self, stretch: Stretch, below: int, hosts: Sequence[str]) -> None:
@@ -139,28 +162,6 @@ class Store:
             )
         kept = pa.schema([field for field in tables.AUDIT_RANGES.schema if field.name != "month"])
         self._audit.append(pa.Table.from_pylist(rows, kept))
-
-    def _describe(self, table: Table, identity: Identity, kind: str) -> None:
-        chain = self._source.chain
-        waivers = [
-            {"check": w.check, "first": w.first, "last": w.last, "reason": w.reason, "source": w.source}
-            for w in chain.waivers
-        ]
-        row = {
-            "chain_id": chain.id,
-            "name": chain.name,
-            "caip2": chain.caip2,
-            "native_symbol": chain.native.symbol,
-            "native_decimals": chain.native.decimals,
-            "finality_kind": chain.finality.kind,
-            "source": kind,
-            "genesis_hash": _bytes(identity.genesis.hash) if identity.genesis else None,
-            "proof_ceiling": chain.proof_ceiling(gaps=self._source.gaps),
-            "waivers": json.dumps(waivers),
-        }
-        mine = eq("chain_id", chain.id)
-        if table.read(mine).to_pylist() != [row]:
-            table.replace(pa.Table.from_pylist([row], tables.CHAINS.schema), mine)
 
 
 def _restored(table: Table, stream: str, start: tuple[int, str, object, str, int]) -> Position:

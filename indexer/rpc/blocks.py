@@ -122,7 +122,11 @@ async def _pages(client: ChainClient, numbers: Sequence[int], wanted: LogFilter)
 
 def _facts(source: Source, header: Header, receipts: dict[str, list[Receipt] | None]) -> Facts:
     if header["hash"] not in receipts:  # nothing was asked for: the header itself says there is nothing
-        return verify.examine(source.chain, header, None, gaps=source.gaps, absent=True)
+        facts = verify.examine(source.chain, header, None, gaps=source.gaps, absent=True)
+        height = number(header["number"])
+        if not facts.header_ok and source.recorded is None and not source.chain.waived("header_hash", height):
+            raise Suspicious(f"block {height}: expected keccak(header) {header['hash']}, found another", "header_hash")
+        return facts
     return verify.examine(source.chain, header, receipts[header["hash"]], gaps=source.gaps)
 
 

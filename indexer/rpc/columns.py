@@ -128,7 +128,7 @@ def block_rows(chain_id: int, headers: Sequence[Header], facts: Sequence[Mapping
         "tx_count": pa.array([len(header.get("transactions", ())) for header in headers], Int32),
     }
     schema = tables.BLOCKS.schema
-    derived = {name: pa.array([fact[name] for fact in facts], schema.field(name).type) for name in (facts or [{}])[0]}
+    derived = {name: pa.array([fact[name] for fact in facts], schema.field(name).type) for name in facts[0]}
     return _table(schema, _coordinates(chain_id, stamps) | plain | derived)
 
 
