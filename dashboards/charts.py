@@ -43,19 +43,23 @@ def bars(
         placed = placed.with_columns(pl.when(whole > 0).then(pl.col(value) / whole).otherwise(0.0).alias(value))
     stacked = placed.sort("from", "place").with_columns(pl.col(value).cum_sum().over("from").alias("top"))
     return (
-        alt.Chart(stacked.with_columns((pl.col("top") - pl.col(value)).alias("bottom")))
+        alt.Chart(
+            stacked.with_columns(
+                (pl.col("top") - pl.col(value)).alias("bottom"), pl.col("partial").cast(pl.Int8).alias("pale")
+            )
+        )
         .mark_rect(stroke=None, cornerRadius=1)
         .encode(
             alt.X("from:T", axis=_days(), scale=alt.Scale(type="utc")),
             alt.Y(
                 "bottom:Q",
-                axis=_values("%" if share else "~s", unit if len(order) == 1 else None),
+                axis=_values(".0%" if share else "~s", unit if len(order) == 1 else None),
                 scale=alt.Scale(zero=True),
             ),
             x2="to:T",
             y2="top:Q",
             color=_colour(series, order, unit),
-            opacity=alt.Opacity("partial:N", scale=alt.Scale(domain=[False, True], range=[0.95, PALE]), legend=None),
+            opacity=alt.Opacity("pale:Q", scale=alt.Scale(domain=[0, 1], range=[0.95, PALE]), legend=None),
             tooltip=_tips(tips),
         )
         .properties(height=height, padding=PADDING)
@@ -99,8 +103,8 @@ def lines(
 
 def lorenz(points: pl.DataFrame, *, height: int = HEIGHT) -> alt.TopLevelMixin:
     """Columns ``people`` and ``held``: the share of earners, poorest first, and the share of earnings they hold."""
-    x = alt.X("people:Q", axis=_plain("%", "of earners, from the least to the most"), scale=alt.Scale(domain=[0, 1]))
-    y = alt.Y("held:Q", axis=_values("%", "of earnings"), scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("people:Q", axis=_plain(".0%", "of earners, from the least to the most"), scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("held:Q", axis=_values(".0%", "of earnings"), scale=alt.Scale(domain=[0, 1]))
     even = (
         alt.Chart(pl.DataFrame({"people": [0.0, 1.0], "held": [0.0, 1.0]}))
         .mark_line(strokeDash=[4, 4], strokeWidth=1.2, color=NEUTRAL)
@@ -128,10 +132,10 @@ def intervals(
     domain = alt.Scale(zero=False, nice=True)
     span = alt.Chart(frame).mark_rule(strokeWidth=2.5, opacity=0.5, strokeCap="round")
     dots = alt.Chart(frame).mark_point(filled=True, size=90, opacity=1)
-    x = alt.X(f"{value}:Q", axis=_plain("%", unit), scale=domain)
+    x = alt.X(f"{value}:Q", axis=_plain(".0%", unit), scale=domain)
     return (
         span.encode(
-            alt.X(f"{low}:Q", scale=domain, axis=_plain("%", unit)), y, x2=f"{high}:Q", color=_colour(colour, order)
+            alt.X(f"{low}:Q", scale=domain, axis=_plain(".0%", unit)), y, x2=f"{high}:Q", color=_colour(colour, order)
         )
         + dots.encode(x, y, color=_colour(colour, order), shape=_shape(colour, order), tooltip=_tips(tips))
     ).properties(height=max(120, 26 * frame.height + 40))

@@ -341,9 +341,9 @@ def chains() -> list[Chain]:
 
 
 def as_of(answers: Sequence[Answer]) -> datetime | None:
-    """How fresh the numbers are: the oldest of the answers, or the newest block where nothing was asked."""
+    """How fresh the numbers are: the newest final block behind the answers, or the newest block where nobody asked."""
     stood = [answer.as_of.data_as_of for answer in answers if answer.as_of.data_as_of]
-    return min(stood) if stood else max((one.head_at for one in chains() if one.head_at), default=None)
+    return max(stood) if stood else max((one.head_at for one in chains() if one.head_at), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,12 @@ def tiles(items: Sequence[Tile], *, least_width: int = 168) -> None:
             )
 
 
-def money(label: str, answer: Answer, name: str, token: data.Token, against: str, flow: pl.DataFrame) -> Tile:
+def money(
+    label: str, answer: Answer, name: str, token: data.Token, against: str, flow: pl.DataFrame | None = None
+) -> Tile:
     """A tile of whole tokens; the tooltip holds every digit."""
     amount = data.number(answer, name)
-    spark = data.complete(flow, f"{name}_f64") if f"{name}_f64" in flow.columns else ()
+    spark = spark_of(flow, f"{name}_f64")
     return Tile(label, token.shown(amount), token.said(amount), "compact", data.change(answer, name), against, spark)
 
 
@@ -130,26 +132,32 @@ def amount(label: str, units: int, token: data.Token, spark: Sequence[float] = (
     return Tile(label, token.shown(units), token.said(units), "compact", spark=spark)
 
 
-def milliseconds(label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame) -> Tile:
+def milliseconds(label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame | None = None) -> Tile:
     """A tile of a latency; less is better, and a histogram of 2 % buckets says no more than three digits."""
     value = data.number(answer, name)
-    spark = data.complete(flow, name) if name in flow.columns else ()
+    spark = spark_of(flow, name)
     shown = None if value is None else f"{float(value):.3g} ms" if value < 1000 else f"{float(value) / 1000:.3g} s"
     says = "From a histogram of 2 % buckets: within 1 % of the truth."
     return Tile(label, shown, says, None, data.change(answer, name), against, spark, "inverse")
 
 
-def ratio(label: str, answer: Answer, name: str, says: str, against: str, flow: pl.DataFrame) -> Tile:
+def ratio(label: str, answer: Answer, name: str, says: str, against: str, flow: pl.DataFrame | None = None) -> Tile:
     """A tile of a share in percent; it moves in percentage points, so no delta in percent stands beside it."""
-    spark = data.complete(flow, name) if name in flow.columns else ()
+    spark = spark_of(flow, name)
     return Tile(label, data.number(answer, name), says, "percent", None, against, spark)
 
 
-def count(label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame, good: str = "normal") -> Tile:
+def count(
+    label: str, answer: Answer, name: str, against: str, flow: pl.DataFrame | None = None, good: str = "normal"
+) -> Tile:
     amount = data.number(answer, name)
-    spark = data.complete(flow, name) if name in flow.columns else ()
+    spark = spark_of(flow, name)
     said = f"Exactly {data.grouped(str(amount))}" if isinstance(amount, int) else ""
     return Tile(label, amount, said, "compact", data.change(answer, name), against, spark, good)
+
+
+def spark_of(flow: pl.DataFrame | None, column: str) -> Sequence[float]:
+    return () if flow is None or column not in flow.columns else data.complete(flow, column)
 
 
 @contextmanager

@@ -22,16 +22,15 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
 
     now = metric("earned", "earners", where=here, compare=window.compare, **days)
     paid = metric("paid", where=here, compare=window.compare, **days)
-    flow = data.over_time(metric("earned", where=here, grain=grain, **days), grain)
     people = metric("earned", by=["party"], where=here, order="-earned", limit=data.ROWS, **days).frame
     amounts = [int(amount) for amount in people["earned"]]
     even = spread.of(amounts)
 
     frame.tiles(
         [
-            frame.money(f"Earned, {token.symbol}", now, "earned", token, window.against, flow),
-            frame.money(f"Paid, {token.symbol}", paid, "paid", token, window.against, pl.DataFrame()),
-            frame.count("Earners", now, "earners", window.against, pl.DataFrame()),
+            frame.money(f"Earned, {token.symbol}", now, "earned", token, window.against),
+            frame.money(f"Paid, {token.symbol}", paid, "paid", token, window.against),
+            frame.count("Earners", now, "earners", window.against),
             Tile("Gini", even.gini, f"0: all earn the same, 1: one earns all. Over {even.earners} earners.", "%.2f"),
             Tile("Held by the top 10", even.top10, "Share of earnings of the ten who earned the most.", "percent"),
         ]
