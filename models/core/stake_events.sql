@@ -16,21 +16,21 @@ rules: [unique(chain_id, block_number, log_index), not_null(account, party), oct
 partition: {by: day, window: 0}
 */
 with events as (
-    select chain_id, block_number, block_hash, block_time, day, log_index, address, user as account, 'stake' as type,
+    select chain_id, block_number, block_hash, block_time, day, log_index, address, staked.user as account, 'stake' as type,
         amount as delta
-    from raw.reference_staked
+    from raw.reference_staked as staked
     union all
-    select chain_id, block_number, block_hash, block_time, day, log_index, address, user as account, 'unstake' as type,
+    select chain_id, block_number, block_hash, block_time, day, log_index, address, withdrawn.user as account, 'unstake' as type,
         cast(0 - amount as decimal(38,0)) as delta
-    from raw.reference_withdrawn
+    from raw.reference_withdrawn as withdrawn
     union all
-    select chain_id, block_number, block_hash, block_time, day, log_index, address, user as account, 'reward' as type,
-        reward as delta
-    from raw.reference_reward_paid
+    select chain_id, block_number, block_hash, block_time, day, log_index, address, paid.user as account, 'reward' as type,
+        paid.reward as delta
+    from raw.reference_reward_paid as paid
     union all
-    select chain_id, block_number, block_hash, block_time, day, log_index, address, user as account, 'slash' as type,
+    select chain_id, block_number, block_hash, block_time, day, log_index, address, slashed.user as account, 'slash' as type,
         cast(0 - amount as decimal(38,0)) as delta
-    from raw.reference_slashed
+    from raw.reference_slashed as slashed
 )
 
 select

@@ -20,9 +20,9 @@ columns:
   registered_day: UTC day of it.
   parents: Assets it uses directly.
   children: Assets that use it directly.
-  depth: Edges on the longest way down to an asset that uses nothing.
+  depth: Levels from it down to an asset that uses nothing, both counted; 1 where it uses nothing itself.
   reuse: Assets that are built on it, directly or through others.
-rules: [unique(chain_id, asset_id), not_null(kind, name, owner), nonnegative(depth, reuse)]
+rules: [unique(chain_id, asset_id), not_null(kind, name, owner), positive(depth), nonnegative(reuse)]
 metrics:
   assets: {distinct: [chain_id, asset_id], by: [chain_id, kind, owner, language, depth, registered_day], from: on_chain,
     title: Assets, definition: Registered assets.}
@@ -63,13 +63,13 @@ def build(inputs: Inputs) -> pl.DataFrame:
 
 
 def depths(assets: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
-    """Per asset the longest way to an asset without parents.
+    """Per asset the levels from it down to an asset without parents.
 
     Raises:
         Fatal: assets that use each other in a circle.
     """
-    found = assets.with_columns(pl.lit(0, dtype=pl.Int64).alias("depth"))
-    for level in range(1, _DEEPEST):
+    found = assets.with_columns(pl.lit(1, dtype=pl.Int64).alias("depth"))
+    for level in range(2, _DEEPEST):
         below = found.filter(pl.col("depth") == level - 1).rename({"asset_id": "parent_id"})
         raised = edges.join(below, on=["chain_id", "parent_id"], how="semi").select(
             "chain_id", pl.col("child_id").alias("asset_id"), pl.lit(level, dtype=pl.Int64).alias("level")

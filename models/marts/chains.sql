@@ -10,7 +10,9 @@ columns:
   proof_ceiling: The highest level of proof this chain can reach.
   head: Highest block we hold; null where we hold none.
   head_at: Time of that block.
-  finalized: Highest block known to be final.
+  finalized: Highest block known to be final; null where none is known.
+  finalized_hash: Hash of that block, in text.
+  finalized_at: Time of that block; null where we do not hold it.
   blocks: Blocks we hold.
   logs: Logs we hold.
   incomplete: Blocks whose receipts nobody served, so their logs are missing.
@@ -39,14 +41,15 @@ with held as (
 ),
 
 heads as (
-    select chain_id, max(finalized_block) as finalized
+    select chain_id, max(finalized_block) as finalized, max_by(finalized_hash, finalized_block) as finalized_hash
     from raw.heads
     group by chain_id
 )
 
 select
     chains.chain_id, chains.name, chains.caip2, chains.source, chains.finality_kind, chains.proof_ceiling, held.head,
-    held.head_at, heads.finalized, coalesce(held.blocks, 0) as blocks, coalesce(held.logs, 0) as logs,
+    held.head_at, heads.finalized, '0x' || lower(hex(heads.finalized_hash)) as finalized_hash,
+    final.block_time as finalized_at, coalesce(held.blocks, 0) as blocks, coalesce(held.logs, 0) as logs,
     coalesce(held.incomplete, 0) as incomplete, coalesce(held.unproven, 0) as unproven, held.lowest_level,
     held.highest_level
 from core.chains as chains
@@ -54,3 +57,5 @@ left join held
     on held.chain_id = chains.chain_id
 left join heads
     on heads.chain_id = chains.chain_id
+left join raw.blocks as final
+    on final.chain_id = heads.chain_id and final.block_number = heads.finalized

@@ -241,7 +241,7 @@ def test_depth_and_reuse_equal_a_walk_of_the_graph(pairs):
     parents = {child: {p for p, c in pairs if c == child} for child in range(1, 10)}
 
     def depth(asset):
-        return 1 + max(map(depth, parents[asset])) if parents[asset] else 0
+        return 1 + max(map(depth, parents[asset]), default=0)
 
     def above(asset):
         return parents[asset] | {x for p in parents[asset] for x in above(p)}

@@ -63,10 +63,10 @@ def test_assets_know_how_deep_they_stand(a_built_economy):
     assert a_built_economy.ask(
         "select asset_id, kind, name, owner, parents, children, depth, reuse from marts.assets order by asset_id"
     ) == [
-        (1, "dataset", "dataset 1", "dev", 0, 2, 0, 2),
-        (2, "dataset", "dataset 2", "dev", 0, 1, 0, 2),
-        (3, "model", "model 3", "dev", 2, 1, 1, 1),
-        (4, "agent", "Guide", "dev", 2, 0, 2, 0),
+        (1, "dataset", "dataset 1", "dev", 0, 2, 1, 2),
+        (2, "dataset", "dataset 2", "dev", 0, 1, 1, 2),
+        (3, "model", "model 3", "dev", 2, 1, 2, 1),
+        (4, "agent", "Guide", "dev", 2, 0, 3, 0),
     ]
 
 
