@@ -5,6 +5,7 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,7 +72,14 @@ def follow(
     settings = _settings()
     lake = _lake(settings)
     with show.progress("blocks") as note:
-        results = run(settings, lake, chains or (), once=once or until is not None, until=until, progress=note)
+        results = run(
+            settings,
+            lake,
+            chains or (),
+            once=once or until is not None,
+            until=until,
+            progress=lambda _, done, of, text: note(done, of, text),
+        )
     derived = derive(lake)
     show.followed(results, derived, as_json)
 
@@ -106,7 +114,7 @@ def pull(
 
     settings = _settings()
     with show.progress("rows") as note:
-        results = run(settings, _lake(settings), sources or (), progress=note)
+        results = run(settings, _lake(settings), sources or (), progress=lambda what, rows: note(rows, None, what))
     if as_json:
         show.as_json([show.plain(r) for r in results])
     else:
@@ -130,7 +138,7 @@ def build(
     lake = _lake(settings)
     gate = quality.gate(lake)
     with show.progress("tables") as note:
-        built = run(lake, quality.tables(), selection=selection or (), gate=gate, full=full, progress=note)
+        built = run(lake, quality.tables(), selection=selection or (), gate=gate, full=full, progress=_counted(note))
     if as_json:
         show.as_json([show.plain(b) for b in built])
         return
@@ -233,10 +241,8 @@ def ask(
 
     lake = _lake(_settings())
     if listing or not metrics:
-        rows = [
-            {"metric": m.name, "unit": m.unit, "by": ", ".join(m.by), "title": m.title}
-            for m in layer.catalogue(quality.tables())
-        ]
+        known = [(entry.metric, entry.dimensions) for entry in layer.catalogue(lake, quality.tables())]
+        rows = [{"metric": m.name, "unit": m.unit, "by": ", ".join(by), "title": m.title} for m, by in known]
         show.rows("Metrics", ["metric", "unit", "by", "title"], rows, as_json=as_json)
         return
     answer = layer.ask(
@@ -328,6 +334,17 @@ def maintain(as_json: Json = False) -> None:
 
     rows = [show.plain(row) for row in run(_lake(_settings()))]
     show.rows("Maintained", ["table", "files_before", "files_after", "removed"], rows, as_json=as_json)
+
+
+def _counted(note: show.Note) -> Callable[[object], None]:
+    done = 0
+
+    def one(built: object) -> None:
+        nonlocal done
+        done += 1
+        note(done, None, str(getattr(built, "name", "")))
+
+    return one
 
 
 def _settings() -> "Settings":

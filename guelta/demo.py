@@ -59,15 +59,15 @@ def replayed(
 ) -> None:
     """Serve recordings as chains; with ``follow_too``, index them into a lake of their own below the home."""
     from guelta.lake import Lake
-    from indexer.chains import name_of
+    from indexer.chains import chain_of
     from indexer.derive import derive
     from indexer.devnet import record
     from indexer.devnet.server import serve as serving
     from indexer.follow import follow
 
-    chains = {chain_id: one for file in files for chain_id, one in record.load(file).items()}
+    chains = record.load(*files)
     with ExitStack() as servers:
-        urls = {name_of(i): (servers.enter_context(serving(chain)).url,) for i, chain in sorted(chains.items())}
+        urls = {chain_of(i).name: (servers.enter_context(serving(chain)).url,) for i, chain in sorted(chains.items())}
         for name, (url,) in urls.items():
             show.say(f"{name:<24} {url}")
         if not follow_too:
@@ -78,7 +78,7 @@ def replayed(
         own = resolved(msgspec.structs.replace(settings, home=home, lake="", decisions="", rpc=urls))
         lake = Lake(own.lake, world="real", memory=own.memory, threads=own.threads)
         with show.progress("blocks") as note:
-            results = follow(own, lake, list(urls), once=once, progress=note)
+            results = follow(own, lake, list(urls), once=once, progress=lambda _, done, of, text: note(done, of, text))
         show_result(results, derive(lake))
         show.say(f"indexed into {own.lake}; look at it with GUELTA_HOME={home} guelta build, then guelta status")
 
@@ -129,9 +129,9 @@ def _index(settings: Settings, lake: "Lake", world: "Economy") -> None:
             if stage == "before_reorg" and _is_past(lake, world):
                 continue
             with _step("Index it", "blocks") as note:
-                follow(own, lake, [CHAIN], once=True, progress=note)
-    with _step("Decode events", "tables") as note:
-        derive(lake, progress=note)
+                follow(own, lake, [CHAIN], once=True, progress=lambda _, done, of, __: note(done, of))
+    with _step("Decode events", "logs") as note:
+        derive(lake, progress=lambda done, of, _: note(done, of))
 
 
 def _is_past(lake: "Lake", world: "Economy") -> bool:
@@ -155,7 +155,7 @@ def _platform(settings: Settings, lake: "Lake", world: "Economy") -> None:
     for state in ("first", "final"):
         world.write_platform(settings.platform, as_of=state)
         with _step(f"Pull the platform ({state} state)", "rows") as note:
-            pull(settings, lake, progress=note)
+            pull(settings, lake, progress=lambda what, rows: note(rows, None, what))
     draft = settings.home / "answers.new"
     draft.write_text(json.dumps(world.answers(), indent=2) + "\n", "utf-8")
     draft.rename(settings.home / "answers.json")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 Note = Callable[..., None]
+_WIDE = 200  # columns of a log or a pipe, where nobody told
+_FOLLOWED = ("chain", "from_block", "to_block", "blocks", "finalized", "level", "reorgs")
 
 
 def say(line: str) -> None:
@@ -46,7 +48,7 @@ def rows(title: str, columns: Sequence[str], lines: Sequence[Mapping[str, Any]],
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(_cell(line.get(column)) for column in columns))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def answer(found: Any, form: str) -> None:
@@ -56,7 +58,8 @@ def answer(found: Any, form: str) -> None:
     elif form == "csv":
         print(found.frame.write_csv(), end="")
     elif form == "json":
-        as_json(found.as_json())
+        facts = {"rows": found.frame.to_dicts(), "provenance": found.provenance, "as_of": plain(found.as_of)}
+        as_json(facts | {"gates": plain(found.gates), "partial": found.partial, "notes": found.notes})
     else:
         rows(", ".join(m.title for m in found.metrics), found.frame.columns, found.frame.to_dicts())
         for note in found.notes:
@@ -68,12 +71,13 @@ def followed(results: Sequence[Any], derived: Sequence[Any], in_json: bool) -> N
     if in_json:
         as_json({"chains": [plain(r) for r in results], "tables": [plain(d) for d in derived]})
         return
-    lines = [plain(result) for result in results]
-    wanted = ["chain", "first", "last", "blocks", "logs", "level", "finalized", "reorgs"]
-    rows("Indexed", [c for c in wanted if not lines or c in lines[0]], lines)
-    for line in lines:
-        for name in line.get("incomplete", ()):
-            say(f"incomplete: {name}: header kept, receipts missing, no rows")
+    lines = [{name: getattr(result, name) for name in _FOLLOWED} | {"logs": result.rows} for result in results]
+    rows("Indexed", [*_FOLLOWED, "logs"], lines)
+    for result in results:
+        for number in result.incomplete:
+            say(f"incomplete: {result.chain} {number}: header kept, receipts missing, no rows")
+        for number, why in result.unproven:
+            say(f"not proven: {result.chain} {number}: {why}; kept and labelled")
     decoded = sum(getattr(d, "decoded", 0) for d in derived)
     quarantined = sum(getattr(d, "quarantined", 0) for d in derived)
     say(f"{decoded:,} events decoded, {quarantined:,} in raw.quarantine")
