@@ -67,56 +67,58 @@ def test_blocks_prove_themselves() -> None:
 
 # -- what survives a history of seals and reorgs is what a chain without detours has ---------------------------------
 
+Moves = list[tuple[str, int, int]]
+moves = st.lists(st.tuples(st.sampled_from(["mint", "move"]), st.integers(0, 5), st.integers(0, 99)), max_size=4)
+salts = st.integers(0, 3)
 steps = st.one_of(
-    st.tuples(st.just("mint"), st.integers(0, 5), st.integers(0, 10**6)),
-    st.tuples(st.just("move"), st.integers(0, 5), st.integers(0, 10**6)),
-    st.tuples(st.just("seal"), st.integers(0, 3), st.just(0)),
-    st.tuples(st.just("reorg"), st.integers(1, 6), st.booleans()),
+    st.tuples(st.just("block"), moves, salts),
+    st.tuples(st.just("reorg"), st.integers(0, 8), st.sampled_from(["again", "again in reverse", "gone"])),
     st.tuples(st.just("look"), st.integers(0, 5), st.just(0)),
 )
 
 
+def queue(token: Contract, wanted: Moves) -> None:
+    for kind, who, amount in wanted:
+        if kind == "mint":
+            mint(token, who, amount)
+        else:  # fails where the balance is too small
+            token.send(PEOPLE[who], "transfer", PEOPLE[who - 1], amount)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(steps, max_size=40))
-def test_a_reorganised_chain_equals_one_that_never_was(history: list[tuple[str, int, int]]) -> None:
+@given(moves, st.lists(steps, min_size=4, max_size=25))
+def test_a_reorganised_chain_equals_one_that_never_was(opening: Moves, history: list[tuple[str, Any, Any]]) -> None:
     chain, token = a_chain_with_a_token()
     start = chain.head.number
-    kept: list[tuple[list[tuple[str, int, int]], int]] = []
-    queued: list[tuple[str, int, int]] = []
+    kept: list[tuple[Moves, int]] = []
 
-    def queue(contract: Contract, step: tuple[str, int, int]) -> None:
-        if step[0] == "mint":
-            mint(contract, step[1], step[2])
-        else:
-            contract.send(PEOPLE[step[1]], "transfer", PEOPLE[step[1] - 1], step[2])
+    def seal(wanted: Moves, salt: int) -> None:
+        chain.seal(salt=bytes([salt]))
+        kept.append((wanted, salt))
 
-    for step in [*history, ("seal", 0, 0)]:
+    for step in [("block", [("mint", 0, 50), *opening], 0), *history]:
         match step:
-            case ("seal", salt, _):
-                chain.seal(salt=bytes([salt]))
-                kept.append((queued, salt))
-                queued = []
-            case ("reorg", depth, mined_again):
-                if queued or depth > len(kept):
+            case ("block", wanted, salt):
+                queue(token, wanted)
+                seal(wanted, salt)
+            case ("reorg", draw, fate):
+                depth = 1 + draw % len(kept) if kept else 0
+                if not depth:
                     continue
                 dropped = chain.reorg(depth)
-                lost, kept = kept[-depth:], kept[:-depth]
-                for transactions, (steps_again, salt) in zip(dropped, lost, strict=True):
-                    if mined_again:
-                        for transaction in transactions:
-                            assert chain.again(transaction) == transaction.hash
-                        chain.seal(salt=bytes([salt]))
-                        kept.append((steps_again, salt))
-            case ("look", who, _):  # reading leaves no trace, not even in gas
-                token.read("balanceOf", PEOPLE[who])
-            case _:
-                queue(token, step)
-                queued.append(step)
+                lost = kept[-depth:]
+                del kept[-depth:]
+                branch = list(zip(dropped, lost, strict=True))
+                for transactions, (wanted, salt) in {"again": branch, "gone": []}.get(fate, branch[::-1]):
+                    for transaction in transactions:
+                        assert (chain.again(transaction) == transaction.hash) or fate == "again in reverse"
+                    seal(wanted, salt)
+            case _:  # reading leaves no trace, not even in gas
+                token.read("balanceOf", PEOPLE[step[1]])
 
     straight, same_token = a_chain_with_a_token()
-    for block_steps, salt in kept:
-        for step in block_steps:
-            queue(same_token, step)
+    for wanted, salt in kept:
+        queue(same_token, wanted)
         straight.seal(salt=bytes([salt]))
     assert (chain.head.hash, balances(token)) == (straight.head.hash, balances(same_token))
     numbers = range(start, chain.head.number + 1)

@@ -88,6 +88,7 @@ def naive_path(nibbles: str, *, leaf: bool) -> bytes:
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=300))
 @example([b"\x05"] * 200)
+@example([b"\x05"] * 130)  # an extension whose branch is short enough to be embedded
 def test_the_root_equals_the_naive_trie(values: list[bytes]) -> None:
     assert proof.trie_root(values) == naive_root(values)
 
