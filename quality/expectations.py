@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from guelta.errors import BadModel, GateRefused
@@ -64,6 +65,7 @@ class Gate:
 
     def __init__(self, lake: Lake, day: date) -> None:
         self.lake, self.day = lake, day
+        self._recorded: set[tuple[str, str]] | None = None  # (run, table) that already stand in ops.gate_results
 
     def __call__(self, model: Model, data: "pa.Table", con: "duckdb.DuckDBPyConnection") -> GateResult:
         """Ask every rule of the table.
@@ -92,8 +94,12 @@ class Gate:
         import pyarrow as pa
 
         table = self.lake.create(GATE_RESULTS)
-        if table.read(eq("run_id", run_id) & eq("table_name", name)).num_rows:
+        if self._recorded is None:
+            kept = table.read()
+            self._recorded = set(zip(kept["run_id"].to_pylist(), kept["table_name"].to_pylist(), strict=True))
+        if (run_id, name) in self._recorded:
             return
+        self._recorded.add((run_id, name))
         rows = [(run_id, name, version, o.rule.id, o.rule.severity, o.passed, o.failing, self.day) for o in outcomes]
         names = [column for column in GATE_RESULTS.schema.names if column != "month"]
         columns = [
@@ -167,10 +173,10 @@ def _counted(con: "duckdb.DuckDBPyConnection", rule: Rule, relation: str) -> Out
     import duckdb
 
     try:
-        ((count,),) = con.execute(f"select count(*) from ({rule.failing_rows(relation)})").fetchall()
+        ((failing,),) = con.execute(f"select count(*) from ({rule.failing_rows(relation)})").fetchall()
     except duckdb.Error as error:
         raise BadModel(f"{rule.id}: DuckDB refuses its SQL: {error}; mend the rule or the column") from error
-    return Outcome(rule, count == 0, count)
+    return Outcome(rule, failing == 0, failing)
 
 
 def _attach(lake: Lake, asked: Sequence[Rule], con: "duckdb.DuckDBPyConnection") -> set[str]:
@@ -202,15 +208,18 @@ def _suite(con: "duckdb.DuckDBPyConnection", asked: Sequence[Rule], relation: st
 
 
 def _run(gx: Any, source: Any, asked: Sequence[Rule], relation: str) -> dict[str, bool]:
-    name = f"{asked[0].table}:{relation}"
-    for held in [asset.name for asset in source.assets]:
-        source.delete_asset(held)
-    batch = source.add_table_asset(name, table_name=relation).add_batch_definition_whole_table("all")
-    suite = gx.ExpectationSuite(name=name, expectations=[_expectation(gx, rule) for rule in asked])
+    schema, _, table = relation.rpartition(".")
+    name = f"{asked[0].table}:{next(_SUITES)}"  # a new name each time: to replace a suite costs as much as to run it
+    batch = source.add_table_asset(name, table_name=table, schema_name=schema or None).add_batch_definition_whole_table(
+        "all"
+    )
     context = source.data_context
-    context.suites.add_or_update(suite)
-    validation = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.get(name))
-    result = context.validation_definitions.add_or_update(validation).run(result_format="BOOLEAN_ONLY")
+    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=[_expectation(gx, r) for r in asked]))
+    validation = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    result = validation.run(result_format="BOOLEAN_ONLY")
+    context.validation_definitions.delete(name)
+    context.suites.delete(name)
+    source.delete_asset(name)
     return {one.expectation_config.meta["rule_id"]: bool(one.success) for one in result.results}
 
 
@@ -238,6 +247,7 @@ class _Door:
 
 
 _DOOR = _Door()
+_SUITES = count()
 
 
 @cache
