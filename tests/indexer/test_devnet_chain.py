@@ -1,12 +1,13 @@
 """The embedded chain: the same calls give the same hashes, reorgs undo exactly, and blocks prove themselves."""
 
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guelta.errors import BadSetting
+from guelta.errors import BadSetting, Fatal
 from indexer import proof
 from indexer.devnet.chain import Devnet, Flavour, Reverted
 from indexer.devnet.contracts import Contract
@@ -203,6 +204,12 @@ def test_flavours_differ_where_real_chains_do(flavour: Flavour, facts: tuple[Any
         chain.finalized is chain.head,
         block.receipts[0]["type"],
     ) == facts
+
+
+def test_without_pyrevm_it_says_what_serves_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyrevm", None)
+    with pytest.raises(Fatal, match="guelta replay FILE"):
+        Devnet(genesis_time=GENESIS)
 
 
 def test_what_it_refuses_it_names() -> None:
