@@ -141,8 +141,8 @@ def _is_past(lake: "Lake", world: "Economy") -> bool:
     cursor = lake.table("raw.logs").cursor(f"{world.chain.chain_id}:logs")
     if cursor is None:
         return False
-    number = int(cursor.meta["to"])
-    return number > world.chain.head.number or world.chain.block(number).hash != cursor.meta["to_hash"]
+    shown = world.chain.block(int(cursor.meta["to"]))
+    return shown is None or shown.hash != cursor.meta["to_hash"]
 
 
 def _platform(settings: Settings, lake: "Lake", world: "Economy") -> None:

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,7 @@ class Lake:
             return Table(self, spec)
         have = _spec_of(spec.name, table)
         added = [field for field in spec.schema if field.name not in have.schema.names]
+        spec = replace(spec, added=(*have.added, *(field.name for field in added)))
         same = all(f.name in spec.schema.names and spec.schema.field(f.name).type == f.type for f in have.schema)
         if not same or have.key != spec.key or have.partition != spec.partition or any(not f.nullable for f in added):
             raise ForeignLake(
@@ -319,12 +321,16 @@ def _spec_of(name: str, table: DeltaTable) -> TableSpec:
         )
     schema = pa.schema(table.schema().to_arrow())
     plain = pa.schema([pa.field(f.name, _plain(f.type), nullable=f.nullable) for f in schema])
-    split = {k: tuple(filter(None, str(properties.get(k, "")).split(","))) for k in ("guelta.key", "guelta.sort")}
+    split = {
+        k: tuple(filter(None, str(properties.get(k, "")).split(",")))
+        for k in ("guelta.key", "guelta.sort", "guelta.added")
+    }
     stats = tuple(filter(None, str(properties["delta.dataSkippingStatsColumns"]).split(",")))
     logs = int(str(properties["delta.logRetentionDuration"]).split()[1])
     files = int(str(properties["delta.deletedFileRetentionDuration"]).split()[1])
     partition = tuple(table.metadata().partition_columns)
-    return TableSpec(name, plain, split["guelta.key"], split["guelta.sort"], partition, stats, logs, files)
+    key, sort, added = (split[f"guelta.{part}"] for part in ("key", "sort", "added"))
+    return TableSpec(name, plain, key, sort, partition, stats, logs, files, added)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -55,7 +55,11 @@ def relation_sql(spec: TableSpec, files: list[str], where: Where = ALL) -> str:
     else:
         options.append("hive_partitioning = false")
     picked = ", ".join(f'"{name}"' for name, _ in columns)
-    return f"select {picked} from read_parquet([{listed}], {', '.join(options)}) where {where.sql()}"
+    source = f"read_parquet([{listed}], {', '.join(options)})"
+    if spec.added:  # a file may lack such a column, or all files may
+        later = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in columns if name in spec.added)
+        source = f"(select * from {source} union all by name select {later} where false)"
+    return f"select {picked} from {source} where {where.sql()}"
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class TableSpec:
     stats: tuple[str, ...]
     log_days: int
     file_days: int
+    added: tuple[str, ...] = ()  # columns that came later: older files lack them
 
     def digest(self) -> str:
         """Changes when a column, the key or the layout changes; stands in the table's properties."""
@@ -58,6 +59,7 @@ class TableSpec:
             "guelta.spec": self.digest(),
             "guelta.key": ",".join(self.key),
             "guelta.sort": ",".join(self.sort),
+            "guelta.added": ",".join(self.added),
         }
 
 

@@ -139,6 +139,7 @@ def test_a_column_may_be_added_and_nothing_else_changed(lake):
     columns = {f.name: f.type for f in PAYMENTS.schema if f.name != "month"}
     wider = spec("raw.payments", columns | {"note": Text}, key=PAYMENTS.key, partition=PAYMENTS.partition)
     table = lake.create(wider)
+    assert table.read()["note"].to_pylist() == [None]
     table.append(payments([2]).append_column("note", pa.array(["new"])))
     assert table.read()["note"].to_pylist() == [None, "new"]
     other = spec("raw.payments", columns | {"amount": Text}, key=PAYMENTS.key, partition=PAYMENTS.partition)
