@@ -27,8 +27,9 @@ _TYPES: dict[Kind, pa.DataType] = {
     "f64": Float64,
 }
 _HIGHEST = {"int32": 2**31 - 1, "int64": 2**63 - 1}
-_TIME = r"^(19[7-9][0-9]|20[0-9][0-9])-[0-9][0-9]-[0-9][0-9][T ][0-9][0-9]:[0-9][0-9]:[0-9][0-9](\.[0-9]{1,9})?(Z|[+-][0-9][0-9]:?[0-9][0-9])$"
-_NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+# (?-u): the digits 0 to 9, not those of every script.
+_TIME = r"(?-u)^(19[7-9]\d|20\d\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)$"
+_NUMBER = r"(?-u)^-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,11 @@ def _fits(field: Field) -> pl.Expr:
         return text.is_in(list(field.values)) if field.values else text != ""
     if field.kind in _HIGHEST:
         number = text.cast(pl.Int64, strict=False)
-        whole = text.str.contains(r"^-?[0-9]{1,19}$")
+        whole = text.str.contains(r"(?-u)^-?\d{1,19}$")
         return whole & number.is_between(field.low, _HIGHEST[field.kind]).fill_null(value=False)
     if field.kind == "amount":
         # Digits of equal length compare as numbers do.
-        return text.str.contains(r"^[0-9]{1,78}$") & (text.str.zfill(78) < str(UINT256_LIMIT).zfill(78))
+        return text.str.contains(r"(?-u)^\d{1,78}$") & (text.str.zfill(78) < str(UINT256_LIMIT).zfill(78))
     if field.kind == "address":
         return text.str.contains(r"^0x[0-9a-fA-F]{40}$")
     if field.kind == "bytes":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -70,15 +70,15 @@ def _pull_table(engine: "Engine", landing: Landing, contract: Contract) -> PullR
         if any(column in lacking for column in contract.key):
             return total + _all_refused(connection, landing, name, columns, lacking)
         notes += [f"column {column} is missing" for column in lacking]
-        since = landing.seen.get("updated_at")
-        for rows in _rows(connection, contract, name, [c for c in columns if c not in extra], since):
-            text, newest = _text(rows), landing.seen.get("updated_at")
+        start = landing.seen
+        for rows in _rows(connection, contract, name, [c for c in columns if c not in extra], _since(start)):
+            text = _text(rows)
             good = contract.check(text).good
+            seen = landing.seen
             if good.height:
-                # As the database wrote it, so that the database can compare it.
                 latest = good.row(good["updated_at"].arg_max() or 0, named=True)["position"]
-                newest = max(newest or "", _plain(rows[latest]["updated_at"]) or "")
-            total += landing.land(text, {"updated_at": newest} if newest else {}, notes=notes, reread=_zoned(since))
+                seen = _seen(rows[latest]["updated_at"])
+            total += landing.land(text, seen, notes=notes, reread=_zoned(start.get("updated_at")))
     return total
 
 
@@ -95,8 +95,21 @@ def _columns(connection: "Connection", name: str) -> list[str] | None:
         raise
 
 
+def _seen(value: Any) -> dict[str, Any]:
+    """The cursor: the newest time as the database holds it, text or time, so that the database can compare it."""
+    kind = ("aware" if value.tzinfo else "naive") if isinstance(value, datetime) else "text"
+    return {"updated_at": _plain(value), "kind": kind}
+
+
+def _since(seen: dict[str, Any]) -> str | datetime | None:
+    if "updated_at" not in seen or seen["kind"] == "text":
+        return cast("str | None", seen.get("updated_at"))
+    at = datetime.fromisoformat(seen["updated_at"])
+    return at if seen["kind"] == "aware" else at.replace(tzinfo=None)
+
+
 def _rows(
-    connection: "Connection", contract: Contract, name: str, columns: Sequence[str], since: str | None
+    connection: "Connection", contract: Contract, name: str, columns: Sequence[str], since: str | datetime | None
 ) -> Iterator[list[dict[str, Any]]]:
     """Rows changed at or after the cursor, oldest change first. Ties are read again: the lake knows them by key."""
     from sqlalchemy import column, or_, select, table
