@@ -128,6 +128,8 @@ class Lake:
         if added:
             from deltalake.schema import Schema
 
+            # Named before they exist: killed in between, a reader still knows that old files may lack them.
+            table.alter.set_table_properties({"guelta.added": ",".join(spec.added)}, raise_if_not_exists=False)
             table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
         table.alter.set_table_properties(
             {k: v or "" for k, v in spec.configuration().items()}, raise_if_not_exists=False
