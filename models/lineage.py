@@ -29,7 +29,9 @@ def parse(sql: str, where: str) -> Tree:
     answer = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
     tree: Tree = json.loads(answer[0]) if answer else {}
     if tree.get("error", True):
-        raise BadModel(f"{where}: {tree.get('error_message', 'no answer of the parser')}")
+        line = sql.count("\n", 0, int(tree.get("position") or 0)) + 1
+        reason = tree.get("error_message", "no answer of the parser")
+        raise BadModel(f"{where}: {reason} (line {line} after the header)")
     statements = tree["statements"]
     if len(statements) != 1:
         raise BadModel(f"{where}: expected exactly one SELECT after the header, found {len(statements)} statements")

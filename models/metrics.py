@@ -7,6 +7,8 @@ from, how far the chains were final, and what the gates said; money leaves as ex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guelta.errors import BadSetting
@@ -110,7 +112,7 @@ def ask(
     """
     words = [names] if isinstance(names, str) else list(names)
     grain, dims = _grain(by, grain)
-    known = questions.registry(load() if models_ is None else models_)
+    known = questions.registry(_every_model() if models_ is None else models_)
     metrics = questions.choose(words, known, [*dims, *(where or {}), *([grain] if grain else [])])
     snapshot = Snapshot.of(lake, sorted({metric.table for metric in metrics}), pin)
     asked = Question(
@@ -147,7 +149,7 @@ def ask(
 def catalogue(lake: "Lake", models_: Sequence[Model] | None = None) -> list[Entry]:
     """Every metric, for the dictionary: definition, formula, dimensions, SQL, and whether it can be asked now."""
     entries = []
-    for metrics in questions.registry(load() if models_ is None else models_).values():
+    for metrics in questions.registry(_every_model() if models_ is None else models_).values():
         for metric in metrics:
             there = lake.exists(metric.table)
             sql = ""
@@ -157,6 +159,13 @@ def catalogue(lake: "Lake", models_: Sequence[Model] | None = None) -> list[Entr
             dims = (*metric.by, *(GRAINS if metric.time else ()))
             entries.append(Entry(metric, _formula(metric), dims, sql, there))
     return sorted(entries, key=lambda entry: (entry.metric.name, entry.metric.table))
+
+
+def _every_model() -> list[Model]:
+    """Ours, and the tables another room makes: found as files, because models may not import quality."""
+    found = find_spec("quality")
+    folder = Path(found.origin).parent / "core" if found and found.origin else None
+    return load(also=[folder] if folder and folder.is_dir() else [])
 
 
 def _formula(metric: Metric) -> str:

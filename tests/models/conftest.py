@@ -32,7 +32,7 @@ def payment_rows(rows: Iterable[Payment]) -> pa.Table:
     return pa.table(arrays, names=[field.name for field in fields])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def payments() -> Callable[[Iterable[Payment]], pa.Table]:
     return payment_rows
 
