@@ -22,7 +22,7 @@ columns:
   token: Token of the payment.
   chain_id: Chain of the payment.
   day: UTC day of the payment.
-rules: [unique(value_id, place), nonnegative(amount_in?, passed_up?, kept?),
+rules: [unique(value_id, place), equals(amount_in?, passed_up + kept), nonnegative(amount_in?, passed_up?, kept?),
         references(value_id, core.value_events.value_id), references(terms_id, core.terms.terms_id)]
 partition: {by: day, window: 0}
 """

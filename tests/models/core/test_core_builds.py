@@ -1,17 +1,17 @@
 """Every table is made from what is there: nothing at all, one side of the house alone, or everything."""
 
-import models
+import quality
 from models.build import build
 
 
 def test_every_table_is_made_from_an_empty_lake(world):
-    built = build(world.lake, models.load())
+    built = build(world.lake, quality.tables())
     assert {b.name: b.reason for b in built if b.skipped} == {}
     assert {b.name: b.rows for b in built if b.rows and b.name != "core.latency_bounds"} == {}
 
 
 def test_every_rule_of_every_table_holds_in_a_small_economy(a_built_economy):
-    broken = {model.name: a_built_economy.broken(model.name) for model in models.load()}
+    broken = {model.name: a_built_economy.broken(model.name) for model in quality.tables()}
     assert {name: found for name, found in broken.items() if found} == {}
 
 

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import quality
 from guelta.errors import Fatal
 from guelta.money import amounts
+from models.build import build
 from models.core.earnings import _cascade
 from models.marts import assets as asset_graph
 
@@ -105,10 +107,7 @@ def test_a_new_day_is_added_without_touching_the_others(an_economy):
     assert (built["core.value_events"].days, built["core.accruals"].days, built["core.earnings"].days) == (1, 1, 1)
     grown = an_economy.ask(everything)
     assert set(before) < set(grown)
-    from models import load
-    from models.build import build
-
-    build(an_economy.lake, load(), full=True)
+    build(an_economy.lake, quality.tables(), full=True)
     assert an_economy.ask(everything) == grown
 
 

@@ -70,3 +70,18 @@ def test_what_is_owed_is_what_was_earned_less_what_was_paid(books):
         ("payable_contributor", "TUSD"),
         ("payable_partner_token", "TPART"),
     }
+
+
+def test_the_walk_closes_on_what_is_open_and_equals_the_printed_one(books):
+    from quality.reconcile import summary
+
+    names = "period, chain_id, token, opening, earned, adjustments, settled, in_flight, held, closing, over"
+    printed = [tuple(getattr(row, name) for name in names.split(", ")) for row in summary(books.lake).walk]
+    assert books.ask(f"select {names} from marts.reconciliation_walk order by chain_id, token, period") == sorted(
+        printed, key=lambda row: (row[1], row[2], row[0])
+    )
+    last = books.ask(
+        "select token, closing from marts.reconciliation_walk "
+        "where period = (select max(period) from marts.reconciliation_walk) order by token"
+    )
+    assert last == books.ask("select token, sum(open) from marts.contributor_balances group by token order by token")
