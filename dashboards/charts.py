@@ -141,6 +141,32 @@ def intervals(
     ).properties(height=max(120, 26 * frame.height + 40))
 
 
+def dots(
+    frame: pl.DataFrame,
+    label: str,
+    value: str,
+    series: str,
+    *,
+    order: Sequence[str],
+    sort: Sequence[str],
+    unit: str,
+    tips: Mapping[str, str],
+) -> alt.TopLevelMixin:
+    """Several values a label on one line: where they part is where to look."""
+    return (
+        alt.Chart(frame)
+        .mark_point(filled=True, size=70, opacity=0.85)
+        .encode(
+            alt.X(f"{value}:Q", axis=_plain(".0%", unit), scale=alt.Scale(zero=False, nice=True)),
+            alt.Y(f"{label}:N", sort=list(sort), axis=_names()),
+            color=_colour(series, order),
+            shape=_shape(series, order),
+            tooltip=_tips(tips),
+        )
+        .properties(height=max(120, 26 * len(sort) + 40))
+    )
+
+
 def ranked(
     frame: pl.DataFrame, label: str, value: str, *, unit: str, tips: Mapping[str, str], height: int | None = None
 ) -> alt.TopLevelMixin:
@@ -149,7 +175,7 @@ def ranked(
         alt.Chart(frame)
         .mark_bar(cornerRadiusEnd=3, height={"band": 0.68})
         .encode(
-            alt.X(f"{value}:Q", axis=_plain("~s", unit)),
+            alt.X(f"{value}:Q", axis=_plain("~s", unit, step=1 if frame[value].dtype.is_integer() else 0)),
             alt.Y(f"{label}:N", sort=frame[label].to_list(), axis=_names()),
             tooltip=_tips(tips),
         )
@@ -169,9 +195,9 @@ def bridge(frame: pl.DataFrame, *, unit: str, tips: Mapping[str, str], height: i
                 sort=frame["step"].to_list(),
                 axis=alt.Axis(title=None, labelAngle=0, ticks=False, labelLimit=90),
             ),
-            alt.Y("low:Q", axis=_values("~s", unit)),
+            alt.Y("low:Q", axis=_values("~s", None)),
             y2="high:Q",
-            color=_colour("kind", order),
+            color=_colour("kind", order, unit),
             tooltip=_tips(tips),
         )
         .properties(height=height, padding=PADDING)
@@ -203,12 +229,21 @@ def _decades(values: pl.Series) -> list[float]:
     return [step for step in steps if min(present) <= step <= max(present)]
 
 
-def _plain(number: str, title: str) -> alt.Axis:
-    return alt.Axis(format=number, title=title, titleFontWeight="normal", tickCount=6, ticks=False, labelPadding=6)
+def _plain(number: str, title: str, step: float = 0) -> alt.Axis:
+    """``step`` 1 for counts: half a line is nothing."""
+    return alt.Axis(
+        format=number,
+        title=title,
+        titleFontWeight="normal",
+        tickCount=6,
+        tickMinStep=step,
+        ticks=False,
+        labelPadding=6,
+    )
 
 
 def _days() -> alt.Axis:
-    return alt.Axis(title=None, grid=False, tickCount=8, format="%-d %b", labelOverlap="greedy", labelPadding=6)
+    return alt.Axis(title=None, grid=False, tickCount=7, format="%-d %b", labelOverlap="parity", labelPadding=6)
 
 
 def _names() -> alt.Axis:

@@ -19,15 +19,18 @@ class Window:
 
     since: date | None
     until: date | None
-    label: str
-
-    @property
-    def against(self) -> str:
-        return f"on the {self.label.lower()} before" if self.since else ""
+    first: date | None  # of the data
 
     @property
     def compare(self) -> str | None:
-        return "previous" if self.since else None
+        """``previous`` where the data covers all of the window before; a part of it would show a false rise."""
+        if self.since is None or self.until is None or self.first is None:
+            return None
+        return "previous" if self.since - (self.until - self.since) - timedelta(days=1) >= self.first else None
+
+    @property
+    def against(self) -> str:
+        return f"vs {(self.until - self.since).days + 1} d before" if self.since and self.until else ""
 
     def days(self) -> Days:
         """What ``metric`` takes."""
@@ -39,12 +42,13 @@ def bar() -> Any:
     return st.container(horizontal=True, vertical_alignment="top", gap="medium")
 
 
-def window(last: date | None, default: str = "90 days") -> Window:
+def window(span: tuple[date | None, date | None], default: str = "90 days") -> Window:
     """The last days up to the newest day of the data, never up to this machine's clock."""
+    first, last = span
     label = picked("Period", list(SPANS), default, key="period")
     if last is None or not SPANS[label]:
-        return Window(None, None, label)
-    return Window(last - timedelta(days=SPANS[label] - 1), last, label)
+        return Window(None, None, first)
+    return Window(last - timedelta(days=SPANS[label] - 1), last, first)
 
 
 def grain() -> str:

@@ -19,7 +19,7 @@ import streamlit as st
 from guelta.lake import Lake
 from guelta.money import sum_by, whole
 from guelta.settings import Settings, load
-from models.metrics import Answer, ask
+from models.metrics import Answer, Entry, ask, catalogue
 
 ROWS = 5_000  # a browser stays quick below this; a table that was cut says so
 THIN = "\u202f"  # narrow no-break space between groups of three digits
@@ -106,6 +106,12 @@ def rows(
     filters = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in (where or {}).items())
     down = descending if isinstance(descending, bool) else tuple(descending)
     found: pl.DataFrame = _rows(state(), table, version, filters, tuple(columns), tuple(order), down, limit)
+    return found
+
+
+def dictionary() -> list[Entry]:
+    """Every metric: its meaning, formula, dimensions and SQL."""
+    found: list[Entry] = _dictionary(state())
     return found
 
 
@@ -234,10 +240,11 @@ def part(some: int, whole: int) -> float | None:
     return float(Fraction(some, whole)) if whole else None
 
 
-def last_day(table: str) -> date | None:
-    """The newest UTC day of a table: where a window ends."""
-    newest = rows(table, columns=["day"], order=["day"], descending=True, limit=1)
-    return None if newest.is_empty() else newest["day"][0]
+def span(table: str) -> tuple[date | None, date | None]:
+    """The first and the newest UTC day of a table: where a window ends."""
+    ends = [rows(table, columns=["day"], order=["day"], descending=down, limit=1) for down in (False, True)]
+    first, last = (None if end.is_empty() else end["day"][0] for end in ends)
+    return first, last
 
 
 def number(answer: Answer, name: str, previous: bool = False) -> Any:
@@ -510,3 +517,8 @@ def _rows(
         frame = frame.sort(order, descending=list(descending) if isinstance(descending, tuple) else descending)
     found: pl.DataFrame = frame.head(limit).collect()
     return found
+
+
+@st.cache_data(ttl="1h", max_entries=2, show_spinner=False)  # type: ignore[untyped-decorator]
+def _dictionary(state: str) -> list[Entry]:  # noqa: ARG001  # part of the key
+    return catalogue(_lake(_settings().lake))

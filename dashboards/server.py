@@ -25,6 +25,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from streamlit.runtime.pages_manager import PagesManager
 
 from guelta.errors import BadSetting, Fatal
 from guelta.settings import Settings
@@ -138,6 +139,10 @@ async def _warm(_: Any) -> AsyncIterator[None]:
     threading.Thread(target=look, daemon=True).start()
     yield
 
+
+# Our pages/ is walked by st.navigation. Until a first run has called it, Streamlit takes such a folder for its own old
+# convention and answers the first deep link of a fresh process with "Page not found".
+PagesManager.uses_pages_directory = False
 
 # Streamlit finds the application by reading this file: the name and the call must stand on one line.
 app = st.App(HERE / "app.py", routes=[Route("/healthz", _health)], lifespan=_warm)

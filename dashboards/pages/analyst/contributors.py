@@ -15,7 +15,7 @@ KINDS = {"usage": "From use", "task": "From work"}
 with frame.page(__doc__, needs="marts.earnings_daily") as page:
     with choices.bar():
         token = choices.token(data.tokens_of("earned"))
-        window = choices.window(data.last_day("marts.earnings_daily"))
+        window = choices.window(data.span("marts.earnings_daily"))
         grain = choices.grain()
     here = {"chain_id": token.chain_id, "token": token.address}
     days = window.days()

@@ -14,7 +14,7 @@ QUANTILES = {"latency_p50": "p50", "latency_p95": "p95", "latency_p99": "p99"}
 
 with frame.page(__doc__, needs="marts.usage_daily") as page:
     with choices.bar():
-        window = choices.window(data.last_day("marts.usage_daily"))
+        window = choices.window(data.span("marts.usage_daily"))
         grain = choices.grain()
         sources = metric("calls", by=["source"], order="-calls").frame["source"].to_list()
         source = st.selectbox("Source", ["All sources", *sources], key="source", bind="query-params", width=220)

@@ -16,9 +16,9 @@ STEPS = {  # of the walk: label, and whether it adds to the balance
     "adjustments": ("Adjusted", 1),
     "settled": ("Settled", -1),
     "in_flight": ("In flight", -1),
-    "held": ("Held", -1),
     "closing": ("Closing", 0),
 }
+ASIDE = {"held": "Held, part of closing", "over": "Settled beyond what was earned"}
 
 with frame.page(__doc__, needs="marts.reconciliation") as page:
     every = data.rows("marts.reconciliation", limit=200_000)
@@ -28,15 +28,6 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     with choices.bar():
         period = choices.picked("Period", ["All", *periods[:6]], "All", key="period")
         token = choices.token(tokens)
-        view = choices.picked("Show", list(VIEWS), "Breaks", key="show")
-        wanted = st.multiselect(
-            "Status",
-            sorted(every["status"].unique()),
-            key="status",
-            bind="query-params",
-            placeholder="Any status",
-            width=280,
-        )
     lines = every.filter(
         (pl.col("chain_id") == token.chain_id)
         & (pl.col("token") == token.address)
@@ -44,24 +35,32 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     ).with_columns((~pl.col("status").str.starts_with("matched")).alias("is_open"))
     breaks = lines.filter("is_break")
     matched = lines.filter(~pl.col("is_open"))
-    expected, settled = data.exact_sum(lines["expected_raw"]), data.exact_sum(lines["settled_raw"])
+    explained = lines.filter(pl.col("is_open") & ~pl.col("is_break"))
+    legs = lines.filter(pl.col("payout_run_id").is_not_null())
+    instructed, settled = data.exact_sum(legs["expected_raw"]), data.exact_sum(legs["settled_raw"])
+    sound = data.exact_sum(matched.filter(pl.col("payout_run_id").is_not_null())["expected_raw"])
+    matched_legs = legs.filter(~pl.col("is_open")).height
 
     frame.tiles(
         [
-            frame.amount(f"Expected, {token.symbol}", expected, token),
-            frame.amount(f"Settled, {token.symbol}", settled, token),
-            frame.amount(f"Difference, {token.symbol}", settled - expected, token),
-            Tile("Open breaks", breaks.height, f"{lines.height} lines in all; explained items are no breaks."),
-            frame.amount(f"Value at risk, {token.symbol}", data.exact_sum(breaks["at_risk"]), token),
-            Tile("Matched lines", data.part(matched.height, lines.height), "Matched lines ÷ lines.", "percent"),
+            frame.amount(f"Instructed, {token.symbol}", instructed, token),
+            frame.amount(f"Settled of it, {token.symbol}", settled, token),
+            frame.amount(f"Difference, {token.symbol}", settled - instructed, token),
+            frame.amount(f"At risk, {token.symbol}", data.exact_sum(breaks["at_risk"]), token),
+        ]
+    )
+    frame.tiles(
+        [
+            Tile("Open breaks", breaks.height, f"Of {lines.height} lines. What is explained is no break."),
+            Tile("Explained, open", explained.height, "In flight, not due, carried or held: open, with a reason."),
             Tile(
-                "Matched value",
-                data.part(data.exact_sum(matched["expected_raw"]), expected),
-                "Expected value of matched lines ÷ expected value of all.",
+                "Legs matched",
+                data.part(matched_legs, legs.height),
+                f"{matched_legs} of {legs.height} legs.",
                 "percent",
             ),
-        ],
-        least_width=136,
+            Tile("Value matched", data.part(sound, instructed), "Of the instructed amount.", "percent"),
+        ]
     )
 
     st.subheader("From opening to closing", anchor=False)
@@ -87,7 +86,17 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
         + " · tolerance is 0 base units"
     )
 
-    st.subheader(view, anchor=False)
+    st.subheader("Line by line", anchor=False)
+    with choices.bar():
+        view = choices.picked("Show", list(VIEWS), "Breaks", key="show")
+        wanted = st.multiselect(
+            "Status",
+            sorted(lines["status"].unique()),
+            format_func=statement.standing,
+            key="status",
+            placeholder="Any status",
+            width=420,
+        )
     column = VIEWS[view]
     shown = lines if column is None else lines.filter(column)
     shown = shown.filter(pl.col("status").is_in(wanted)) if wanted else shown
@@ -142,11 +151,12 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     st.subheader("The walk, exactly", anchor=False)
     page.table(
         "walk",
-        statement.walk(walks.sort("period", "chain_id", "token", descending=[True, False, False]), list(STEPS)),
+        statement.walk(walks.sort("period", "chain_id", "token", descending=[True, False, False]), [*STEPS, *ASIDE]),
         {
             "period": st.column_config.TextColumn("Period", pinned=True, width="small"),
             "symbol": st.column_config.TextColumn("Token", width="small"),
             **{name: st.column_config.TextColumn(label, alignment="right") for name, (label, _) in STEPS.items()},
+            **{name: st.column_config.TextColumn(label, alignment="right") for name, label in ASIDE.items()},
             "control_difference": st.column_config.TextColumn("Control difference", alignment="right"),
         },
         says="The walk of every period and token with exact amounts; the control difference must be 0.",

@@ -21,7 +21,7 @@ COUNTS = {  # label: metric, filter
 with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
     with choices.bar():
         token = choices.token(data.tokens_of("gross_value"))
-        window = choices.window(data.last_day("marts.ecosystem_daily"))
+        window = choices.window(data.span("marts.ecosystem_daily"))
         grain = choices.grain()
         share = choices.picked("Show", ["Amount", "Share"], "Amount", key="show") == "Share"
     here = {"chain_id": token.chain_id, "token": token.address}

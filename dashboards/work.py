@@ -1,0 +1,64 @@
+"""How annotation work is laid out: tasks and workers by name, shares with their interval and their number."""
+
+import polars as pl
+
+from dashboards import data
+
+ESTIMATORS = {"mv": "Majority", "wawa": "Wawa", "one_coin": "One coin", "ds": "Dawid-Skene"}
+
+
+def tasks(found: pl.DataFrame) -> pl.DataFrame:
+    """Task rows with ``name``, ``gold`` (share, interval, n) and the published estimator's name."""
+    return found.with_columns(
+        *_named(found),
+        _share().alias("gold"),
+        pl.col("estimator").replace(ESTIMATORS).alias("estimator_name"),
+    )
+
+
+def workers(found: pl.DataFrame, tasks_: pl.DataFrame) -> pl.DataFrame:
+    """Worker rows by name, those with most signals first."""
+    if found.is_empty():
+        return found
+    names = dict(data.parties().select("party", "name").iter_rows())
+    return (
+        found.with_columns(
+            pl.col("worker").replace(names).alias("who"),
+            pl.col("task_id").replace(dict(tasks_.select("task_id", "name").iter_rows())).alias("name"),
+            pl.col("flags").fill_null("").str.replace_all("_", " ").str.replace_all(",", " · ").alias("signals"),
+            _share().alias("gold"),
+            pl.col("flags").fill_null("").str.count_matches(r"\w+").alias("signal_count"),
+        )
+        .sort("signal_count", "labels", "task_id", "worker", descending=[True, True, False, False])
+        .drop("signal_count")
+    )
+
+
+def estimators(found: pl.DataFrame) -> pl.DataFrame:
+    """One row a task and estimator: the share of gold items it has right."""
+    rows = [
+        (
+            row["name"],
+            label,
+            data.part(row[f"gold_{short}"], row["gold_items"]),
+            f"{row[f'gold_{short}']} of {row['gold_items']}",
+        )
+        for row in found.iter_rows(named=True)
+        for short, label in ESTIMATORS.items()
+        if row["gold_items"] and row[f"gold_{short}"] is not None
+    ]
+    columns = {"name": pl.String, "estimator": pl.String, "accuracy": pl.Float64, "right": pl.String}
+    return pl.DataFrame(rows, columns, orient="row")
+
+
+def _named(found: pl.DataFrame) -> list[pl.Expr]:
+    known = [column for column in ("name", "title", "asset_name") if column in found.columns]
+    return [pl.coalesce(*known, pl.col("task_id").str.strip_prefix("crowd:")).alias("name")]
+
+
+def _share() -> pl.Expr:
+    """``91.2 % (88.0–93.6), n 250``: a share without its interval and its number is half a number."""
+    percent = {end: (pl.col(f"gold_{end}_f64") * 100).round(1).cast(pl.String) for end in ("accuracy", "low", "high")}
+    return pl.when(pl.col("gold_accuracy_f64").is_not_null()).then(
+        pl.format("{} % ({}–{}), n {}", percent["accuracy"], percent["low"], percent["high"], "gold_items")
+    )
