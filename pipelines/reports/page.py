@@ -4,12 +4,14 @@ Values go to typst as JSON, never as markup, so a name from outside cannot becom
 """
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
 from guelta.money import whole
 from pipelines.reports import Column, Report, Sheet
 
+_LONG_HEX = re.compile(r"0x[0-9a-f]{20,}")  # whole in CSV and XLSX
 MOST_ROWS = 400  # of one sheet in print; the sheet itself is whole in CSV and XLSX
 
 _TEMPLATE = """
@@ -120,10 +122,7 @@ def _text(column: Column, value: Any) -> str:
         return f"{grouped(whole(units, decimals))} {symbol}".strip()
     if column.kind == "count":
         return f"{value:,}"
-    if column.kind == "hash":
-        text = str(value)
-        return f"{text[:10]}…{text[-6:]}" if len(text) > 20 else text
-    return str(value)
+    return _LONG_HEX.sub(lambda found: f"{found[0][:10]}…{found[0][-6:]}", str(value))
 
 
 def grouped(number: str) -> str:
