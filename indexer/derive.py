@@ -3,7 +3,8 @@
 Every table carries its own cursor: how far its chain was derived, the last blocks with logs it was derived from, and
 the digest of the declarations that decide its rows. Rows of blocks that raw.logs no longer holds are replaced in one
 commit; a changed declaration re-decodes its table alone. The chain's cursor, on raw.quarantine, is committed last:
-every table is whole up to its block, so a table without new rows needs no commit.
+every table is whole up to its block, so a table without new rows needs no commit. It is marked open before the first
+commit of a run and closed by the last: only after a run that was cut short are the tables' own cursors asked.
 """
 
 from collections import Counter
@@ -89,8 +90,16 @@ class _Plan:
     app: str
     n: int
     base: int
-    drop: bool  # the table may hold rows above base
-    drop_refused: bool  # raw.quarantine may, for this table
+    to: int  # the table's rows end at or below this block
+    refused_n: int  # commits of this app to raw.quarantine
+    refused_to: int  # the last block raw.quarantine has for this table
+
+    @property
+    def drop(self) -> bool:
+        return self.to > self.base
+
+    def known(self, digest: str) -> list[Any]:
+        return [digest, self.n, self.to, self.refused_n]
 
 
 class _Chain:
@@ -110,14 +119,15 @@ class _Chain:
         seen = last.meta if last else {}
         nothing = DeriveResult(self.chain_id, seen.get("to", -1) + 1, seen.get("to", -1))
         declared = registry.build(self.known, self.chain_id, self.names)
-        if seen.get("source_version") == self.version and seen.get("declared") == declared.digest():
+        closed = bool(last) and not seen.get("open")
+        if closed and seen["source_version"] == self.version and seen["declared"] == declared.digest():
             return nothing
         with self.lake.duck([LOGS], pin={LOGS: self.version}) as con:
             self.logs = PinnedLogs(con, self.chain_id)
             upgrades = self.logs.upgrades(declared.upgradeable)
             chosen = registry.build(self.known, self.chain_id, self.names, upgrades)
             kept = self.logs.shared(seen.get("window", ())) if seen.get("filter") == self.filter else -1
-            if last and seen["digest"] == chosen.digest() and seen["to"] == self.logs.head == kept:
+            if closed and seen["digest"] == chosen.digest() and seen["to"] == self.logs.head == kept:
                 return nothing
             return self._derive(chosen, declared.digest(), last, kept, progress)
 
@@ -127,11 +137,14 @@ class _Chain:
         seen = last.meta if last else {}
         digests = chosen.digests()
         refused = self._refused_up_to()
-        plans = {name: self._plan(name, digests[name], kept, seen, refused) for name in chosen.tables}
-        base = kept if seen.get("tables", {}).get(UNKNOWN) == [digests[UNKNOWN], 0] else -1
-        unclaimed = _Plan(
-            self.app, last.n if last else 0, base, drop=False, drop_refused=refused.get(UNKNOWN, -1) > base
-        )
+        plans = {name: self._plan(name, digests[name], kept, seen, refused.get(name, -1)) for name in chosen.tables}
+        same = seen.get("tables", {}).get(UNKNOWN, [None])[0] == digests[UNKNOWN]
+        n = last.n if last else 0
+        unclaimed = _Plan(self.app, n, kept if same else -1, -1, n, refused.get(UNKNOWN, -1))
+        if last:
+            unclaimed.refused_n += 1
+            open_ = Cursor(self.app, unclaimed.refused_n, {**seen, "open": True})
+            self.quarantine.append(_nothing(self.quarantine), cursor=open_)
         first = min(plan.base for plan in (*plans.values(), unclaimed)) + 1
         rewritten = tuple(sorted(name for name, plan in plans.items() if plan.drop))
         counts: Counter[str] = Counter()
@@ -149,15 +162,16 @@ class _Chain:
             totals["not_ours"] += batch.not_ours
             if progress:
                 progress(span.logs_so_far, spans[-1].logs_so_far, f"decoding chain {self.chain_id}")
-        if last is None or seen["digest"] != chosen.digest() or counts.total() or rewritten:
+        if seen.get("open", True) or seen["digest"] != chosen.digest() or counts.total() or rewritten:
             self._describe(chosen)
         state = {
             **self._meta(spans[-1]),
             "declared": declared,
             "digest": chosen.digest(),
-            "tables": {UNKNOWN: [digests[UNKNOWN], 0], **{name: [digests[name], p.n] for name, p in plans.items()}},
+            "tables": {UNKNOWN: [digests[UNKNOWN]], **{name: p.known(digests[name]) for name, p in plans.items()}},
+            "open": False,
         }
-        self._refuse(UNKNOWN, unclaimed, pa.concat_tables(leftover), Cursor(self.app, unclaimed.n + 1, state))
+        self._refuse(UNKNOWN, unclaimed, pa.concat_tables(leftover), state)
         return DeriveResult(
             self.chain_id,
             first,
@@ -171,17 +185,22 @@ class _Chain:
             {name: rows for name, rows in sorted(counts.items()) if rows},
         )
 
-    def _plan(self, name: str, digest: str, kept: int, seen: Mapping[str, Any], refused: Mapping[str, int]) -> _Plan:
+    def _plan(self, name: str, digest: str, kept: int, seen: Mapping[str, Any], refused_to: int) -> _Plan:
         app = f"derive:{self.chain_id}:{name}"
-        cursor = self.lake.table(name).cursor(app)
-        n, to = (cursor.n, cursor.meta["to"]) if cursor else (0, -1)
-        if seen.get("filter") == self.filter and seen.get("tables", {}).get(name) == [digest, n]:
+        known = seen.get("tables", {}).get(name)
+        same = known is not None and known[0] == digest and seen.get("filter") == self.filter
+        if same and not seen["open"]:
+            return _Plan(app, known[1], kept, known[2], known[3], refused_to)
+        held, refused = self.lake.table(name).cursor(app), self.quarantine.cursor(app)
+        n, refused_n = (cursor.n if cursor else 0 for cursor in (held, refused))
+        to = held.meta["to"] if held else -1
+        if same and known[1] == n and known[3] == refused_n:
             base = kept
-        elif cursor and cursor.meta["abi_digest"] == digest and cursor.meta["filter"] == self.filter:
-            base = self.logs.shared(cursor.meta["window"])  # a run ended between this table's commit and the chain's
-        else:
-            base = -1
-        return _Plan(app, n, base, drop=to > base, drop_refused=refused.get(name, -1) > base)
+        else:  # a run was cut short, or the declaration changed: what its own commits were made from decides
+            made = [cursor.meta for cursor in (held, refused) if cursor]
+            valid = held and all(m["abi_digest"] == digest and m["filter"] == self.filter for m in made)
+            base = min(self.logs.shared(meta["window"]) for meta in made) if valid else -1
+        return _Plan(app, n, base, to, refused_n, refused_to)
 
     def _commit(self, name: str, plan: _Plan, digest: str, batch: Batch, span: Span) -> int:
         """One table's rows of a span, what was refused for it first. Returns the rows committed."""
@@ -189,9 +208,8 @@ class _Chain:
             return 0
         meta = self._meta(span) | {"abi_digest": digest}
         refused = _above(_of(batch.quarantine, name), plan.base)
-        if refused.num_rows or plan.drop_refused:
-            held = self.quarantine.cursor(plan.app)
-            self._refuse(name, plan, refused, Cursor(plan.app, (held.n if held else 0) + 1, meta))
+        if refused.num_rows or plan.refused_to > plan.base:
+            self._refuse(name, plan, refused, meta)
         table = self.lake.table(name)
         rows = _above(batch.events[name], plan.base) if name in batch.events else _nothing(table)
         if not rows.num_rows and not plan.drop:
@@ -200,16 +218,18 @@ class _Chain:
         cursor = Cursor(plan.app, plan.n, meta)
         if plan.drop:
             table.replace(rows, self._place(table, plan.base, rows), cursor=cursor)
-            plan.drop = False
         else:
             table.append(rows, cursor=cursor)
+        plan.to = plan.base = span.last
         return int(rows.num_rows)
 
-    def _refuse(self, name: str, plan: _Plan, rows: pa.Table, cursor: Cursor) -> None:
-        if plan.drop_refused:
+    def _refuse(self, name: str, plan: _Plan, rows: pa.Table, meta: Mapping[str, Any]) -> None:
+        plan.refused_n += 1
+        cursor = Cursor(plan.app, plan.refused_n, dict(meta))
+        if plan.refused_to > plan.base:
             place = self._place(self.quarantine, plan.base, rows) & eq("table_name", name)
             self.quarantine.replace(rows, place, cursor=cursor)
-            plan.drop_refused = False
+            plan.refused_to = -1
         else:
             self.quarantine.append(rows, cursor=cursor)
 

@@ -51,12 +51,14 @@ def decode(event: Event, logs: pa.Table, *, lenient: bool = True) -> Decoded:
     topics = [_binary(logs[f"topic{first + at}"]) for at in range(len(event.indexed))]
     data = _binary(logs["data"])
     fast, columns = _fast(event, topics, data)
-    rest = np.setdiff1d(np.arange(logs.num_rows), fast)
-    if not len(rest):
-        return Decoded(fast, _table(event, columns, ["fast"] * len(fast)), ())
+    done = _table(event, columns, pa.repeat(pa.scalar("fast", Text), len(fast)))
+    if len(fast) == logs.num_rows:
+        return Decoded(fast, done, ())
 
+    left = np.ones(logs.num_rows, dtype=bool)
+    left[fast] = False
     values, modes, kept, refused = [], [], [], []
-    for row in map(int, rest):
+    for row in map(int, np.flatnonzero(left)):
         words = [topic[row].as_py() or b"" for topic in topics]
         try:
             mode, inputs = slow.decode_row(event, words, data[row].as_py(), lenient=lenient)
@@ -67,8 +69,7 @@ def decode(event: Event, logs: pa.Table, *, lenient: bool = True) -> Decoded:
         modes.append(mode)
         kept.append(row)
     rows = np.concatenate([fast, np.asarray(kept, dtype=np.int64)])
-    slow_table = _table(event, slow.columns_from_values(event, values), modes)
-    table = pa.concat_tables([_table(event, columns, ["fast"] * len(fast)), slow_table])
+    table = pa.concat_tables([done, _table(event, slow.columns_from_values(event, values), pa.array(modes, Text))])
     order = np.argsort(rows, kind="stable")
     return Decoded(rows[order], table.take(pa.array(order)), tuple(refused))
 
@@ -237,6 +238,6 @@ def _binary(column: pa.ChunkedArray) -> pa.Array:
     return array if array.type == pa.binary() else array.cast(pa.binary())
 
 
-def _table(event: Event, columns: dict[str, pa.Array], modes: Sequence[str]) -> pa.Table:
+def _table(event: Event, columns: dict[str, pa.Array], modes: pa.Array) -> pa.Table:
     schema = pa.schema([pa.field(name, kind) for name, kind in columns_of(event).items()] + [pa.field("decode", Text)])
-    return pa.table([*(columns[name] for name in schema.names[:-1]), pa.array(modes, Text)], schema=schema)
+    return pa.table([*(columns[name] for name in schema.names[:-1]), modes], schema=schema)

@@ -246,7 +246,7 @@ class Killed(Exception):
     pass
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_history_of_growth_reorgs_and_crashes_equals_a_rebuild(steps, a_shop, tmp_path_factory):
     """Each step: how deep to fork, how many blocks to add, whether derive is killed, and at which commit."""
@@ -270,6 +270,21 @@ def test_any_history_of_growth_reorgs_and_crashes_equals_a_rebuild(steps, a_shop
                 continue
     derive(lake, protocols=a_shop)
     assert derived(lake) == rebuilt(lake, a_shop, root / "fresh")
+
+
+@pytest.mark.parametrize("commits", range(4))
+def test_killed_between_two_commits_while_the_chain_went_there_and_back(commits, lake, a_shop, tmp_path):
+    first = [block(n, [sold(n), moved(n), {**sold(n), "data": b""}]) for n in range(2, 6)]
+    grow(lake, *first)
+    derive(lake, protocols=a_shop)
+    reorg(lake, 3, block(4, [sold(40), moved(40), {**sold(4), "data": b""}], "b"))
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after(commits, patch)
+        with pytest.raises(Killed):
+            derive(lake, protocols=a_shop)
+    reorg(lake, 3, *first[2:])
+    derive(lake, protocols=a_shop)
+    assert derived(lake) == rebuilt(lake, a_shop, tmp_path / "fresh")
 
 
 def kill_after(commits: int, patch: pytest.MonkeyPatch) -> None:
