@@ -208,11 +208,8 @@ def _suite(con: "duckdb.DuckDBPyConnection", asked: Sequence[Rule], relation: st
 
 
 def _run(gx: Any, source: Any, asked: Sequence[Rule], relation: str) -> dict[str, bool]:
-    schema, _, table = relation.rpartition(".")
     name = f"{asked[0].table}:{next(_SUITES)}"  # a new name each time: to replace a suite costs as much as to run it
-    batch = source.add_table_asset(name, table_name=table, schema_name=schema or None).add_batch_definition_whole_table(
-        "all"
-    )
+    batch = source.add_table_asset(name, table_name=relation).add_batch_definition_whole_table("all")
     context = source.data_context
     suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=[_expectation(gx, r) for r in asked]))
     validation = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
