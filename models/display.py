@@ -31,6 +31,8 @@ def values(name: str, given: Sequence[Any], snapshot: Snapshot) -> tuple[Any, ..
             found.append(value)
         elif kind == "binary":
             found += _bytes(name, value, snapshot)
+        elif name == "token":  # an address in text
+            found += ["0x" + address.hex() for address in _bytes(name, value, snapshot)]
         elif kind.startswith("int"):
             found.append(_integer(name, value, snapshot))
         elif kind == "bool":

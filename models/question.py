@@ -41,21 +41,26 @@ def registry(models: Sequence[Model]) -> dict[str, tuple[Metric, ...]]:
     """Every metric by name; one name may be owned by several tables, when it means the same in all of them.
 
     Raises:
-        BadModel: one name with two meanings, or a ratio of what is neither a metric nor a column of its table.
+        BadModel: a ratio of what is neither a metric nor a column of its table.
     """
     found: dict[str, list[Metric]] = {}
     for model in models:
         own = {metric.name: metric for metric in model.metrics}
         for metric in model.metrics:
             resolved = _with_terms(metric, own, model) if metric.kind == "ratio" else metric
-            twin = found.get(metric.name, [resolved])[0]
-            if (twin.kind, twin.unit) != (resolved.kind, resolved.unit):
-                raise BadModel(
-                    f"metric {metric.name} is a {twin.kind} in {twin.unit} in {twin.table} and a {resolved.kind} in "
-                    f"{resolved.unit} in {resolved.table}; rename one"
-                )
             found.setdefault(metric.name, []).append(resolved)
-    return {name: tuple(metrics) for name, metrics in found.items()}
+    # pages read marts: where a mart has the dimensions, it answers
+    return {name: tuple(sorted(each, key=lambda m: not m.table.startswith("marts."))) for name, each in found.items()}
+
+
+def conflict(owners: Sequence[Metric]) -> str | None:
+    """One name with two meanings, in words; None when all its owners mean the same."""
+    first = owners[0]
+    for other in owners[1:]:
+        if (first.kind, first.unit) != (other.kind, other.unit):
+            here, there = (f"a {one.kind} in {one.unit} in {one.table}" for one in (first, other))
+            return f"metric {first.name} is {here} and {there}; rename one"
+    return None
 
 
 def choose(names: Iterable[str], known: Mapping[str, Sequence[Metric]], dimensions: Sequence[str]) -> list[Metric]:
@@ -63,12 +68,15 @@ def choose(names: Iterable[str], known: Mapping[str, Sequence[Metric]], dimensio
 
     Raises:
         BadSetting: an unknown metric or dimension, with the nearest ones.
+        BadModel: a name with two meanings.
     """
     chosen = []
     for name in dict.fromkeys(name.replace("-", "_") for name in names):
         if name not in known:
             raise BadSetting(f"unknown metric {name!r}; {_near(name, known, 'the Dictionary page lists them all')}")
         owners = known[name]
+        if two_meanings := conflict(owners):
+            raise BadModel(two_meanings)
         fits = [metric for metric in owners if all(column(metric, dim) for dim in dimensions)]
         if not fits:
             allowed = sorted({dim for one in owners for dim in (*one.by, *(GRAINS if one.time else ()))})

@@ -95,8 +95,14 @@ class Snapshot:
         return first, last
 
     def tokens(self) -> dict[tuple[int, bytes], Token]:
+        """By chain and address; marts write addresses as text."""
         rows = self._small("marts.tokens") or self._small("core.tokens")
-        return {(row["chain_id"], row["token"]): Token(row["symbol"], row["decimals"]) for row in rows}
+        found = {}
+        for row in rows:
+            address = row["token"]
+            address = bytes.fromhex(address.removeprefix("0x")) if isinstance(address, str) else address
+            found[row["chain_id"], address] = Token(row["symbol"], row["decimals"])
+        return found
 
     def chains(self) -> dict[str, int]:
         """Chain names to their ids."""

@@ -49,6 +49,10 @@ select
 from raw.payments
 group by day, chain_id, asset_id, token, payer
 """
+TEXTS = """with texts as (
+    select day, chain_id, asset_id, '0x' || lower(hex(token)) as token, payer, gross, fee from raw.payments
+)
+"""
 LATENCY = '''"""Latency buckets."""
 import polars as pl
 from models.histogram import boundaries
@@ -130,6 +134,17 @@ def test_one_token_may_stand_alone_by_symbol_or_address(world):
             {"symbol": "TUSD", "decimals": 6, "gross_value": "5000001", "gross_value_f64": 5.000001}
         ]
         assert answer.notes == ()
+
+
+def test_addresses_in_text_are_tokens_all_the_same(lake, files, payments):
+    lake.table("raw.payments").append(payments([(1, 1, date(2026, 9, 1), 7, "ann", TUSD, 1_500_000, 100, 1000)]))
+    value = VALUE.replace("from raw.payments", "from texts").replace("*/\n", "*/\n" + TEXTS, 1)
+    tokens = TOKENS.replace(f"X'{'11' * 20}' as token", f"'{TUSD_}' as token")
+    read = models.load(root=files(marts__value=value, marts__tokens=tokens))
+    build(lake, read)
+    for how in ({"by": ["chain", "token"]}, {"where": {"token": "TUSD", "chain": 1}}):
+        frame = ask(lake, "gross_value", models_=read, **how).frame
+        assert frame.select("symbol", "gross_value", "gross_value_f64").rows() == [("TUSD", "1500000", 1.5)]
 
 
 def test_ratios_are_divided_last_and_per_token(world):
