@@ -35,6 +35,8 @@ class Position:
     finalized: int = -1
     window: tuple[tuple[int, str], ...] = ()  # ascending (number, hash), ending at ``to``
     seconds: tuple[int, ...] = ()  # block times of the window: they may fall, so months are bounded by their minimum
+    base: int = -1  # the last block that the newest commit left alone
+    since: int | None = None  # the earliest block time of the newest commit
 
     @property
     def app(self) -> str:
@@ -46,7 +48,8 @@ class Position:
         headers = self.window[:kept] + tuple((block.number, block.hash) for block in blocks)
         seconds = self.seconds[:kept] + tuple(block.seconds for block in blocks)
         to, to_hash = headers[-1] if headers else (agreed, "")
-        final = max(self.finalized, min(finalized, to))
+        # A stream that a crash left ahead of the logs may be put back below what it took for final.
+        final = max(min(self.finalized, agreed), min(finalized, to))
         chosen = _remembered([n for n, _ in headers], final)
         return replace(
             self,
@@ -56,11 +59,14 @@ class Position:
             finalized=final,
             window=tuple(headers[i] for i in chosen),
             seconds=tuple(seconds[i] for i in chosen),
+            base=agreed,
+            since=min([block.seconds for block in blocks], default=None),
         )
 
     def above(self, agreed: int, blocks: Sequence[Stamp]) -> Where:
         """The rows of this chain above ``agreed``, bounded by month so that whole files drop out."""
-        seconds = min([*self.seconds, *[block.seconds for block in blocks]], default=0)
+        times = [*self.seconds, *[block.seconds for block in blocks], *([] if self.since is None else [self.since])]
+        seconds = min(times, default=0)
         earliest = datetime.fromtimestamp(seconds, UTC).date()
         month = date(earliest.year, earliest.month, 1)
         return eq("chain_id", self.chain_id) & ge("month", month) & gt("block_number", agreed)
@@ -72,12 +78,14 @@ class Position:
             "stream": self.stream,
             "source": self.source,
             "genesis": [self.genesis.number, self.genesis.hash] if self.genesis else None,
+            "from": self.base + 1,
             "to": self.to,
             "to_hash": self.to_hash,
             "finalized": self.finalized,
             "filter": self.filter_digest,
             "window": [list(entry) for entry in self.window],
             "seconds": list(self.seconds),
+            "since": self.since,
             **also,
         }
 
@@ -111,6 +119,8 @@ def restore(table: Table, start: Position) -> Position:
         finalized=meta["finalized"],
         window=tuple((n, h) for n, h in meta["window"]),
         seconds=tuple(meta["seconds"]),
+        base=meta["from"] - 1,
+        since=meta["since"],
     )
 
 

@@ -19,7 +19,6 @@ from guelta.lake import Lake, eq
 from guelta.settings import Settings
 from indexer import chains
 from indexer.chains import Chain
-from indexer.cursor import Position
 from indexer.headers import Moved, agreed
 from indexer.metrics import Meter
 from indexer.rpc.blocks import Source, Stretch, read
@@ -300,20 +299,13 @@ class _Follower:
         return min(head.number, tagged.number) if tagged else max(0, head.number - rule.depth)
 
     async def _base(self, head: BlockRef) -> Base:
-        """What each stream shares with the node's chain; streams that stand alike are asked about once."""
-        known: dict[tuple[int, str, int], int] = {}
-        for position in self.store.positions.values():
-            key = (position.to, position.to_hash, position.finalized)
-            if key not in known:
-                known[key] = position.to if position.n == 0 else await self._agreed(position, head)
-        return Base({name: known[p.to, p.to_hash, p.finalized] for name, p in self.store.positions.items()})
-
-    async def _agreed(self, position: Position, head: BlockRef) -> int:
-        return await agreed(self.client, position, head.number)
+        """What each stream shares with the node's chain. Only the logs are asked about: they are the truth."""
+        truth = self.store.truth
+        return self.store.base(await agreed(self.client, truth, head.number) if truth.n else self.store.start())
 
     def _reorged(self, base: Base) -> None:
         at = self.store.truth
-        if base.agreed["logs"] < at.to:
+        if at.n and base.agreed["logs"] < at.to:
             depth = at.to - base.agreed["logs"]
             self.meter.reorgs += 1
             self.meter.deepest_reorg = max(self.meter.deepest_reorg, depth)

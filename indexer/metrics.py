@@ -1,6 +1,6 @@
-"""What following a chain costs: counters, and the rates that people ask for."""
+"""What following a chain costs: the counters behind every rate."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -12,12 +12,7 @@ class Meter:
     blocks: int = 0
     logs: int = 0
     transactions: int = 0
-    receipts_proven: int = 0
     commits: int = 0
     commit_seconds: float = 0.0
     reorgs: int = 0
     deepest_reorg: int = 0
-
-    def lines(self, chain: str) -> list[str]:
-        """Prometheus text, one line a counter."""
-        return [f'guelta_follow_{name}{{chain="{chain}"}} {value}' for name, value in asdict(self).items()]

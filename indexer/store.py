@@ -6,7 +6,7 @@ every stream keeps what it shares with the node's chain and replaces what lies a
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -44,13 +44,28 @@ class Store:
         self._tables: dict[str, Table] = {name: lake.create(spec) for name, spec in STREAMS.items()}
         self._audit, self._heads = lake.create(tables.AUDIT_RANGES), lake.create(tables.HEADS)
         digest = cursor.filter_digest(source.wanted)
-        start = (source.chain.id, kind, identity.genesis, digest, first)
-        self.positions = {name: _restored(table, name, start) for name, table in self._tables.items()}
+        start = Position(source.chain.id, "", kind, identity.genesis, digest, to=first - 1, base=first - 1)
+        self.positions = {
+            name: cursor.restore(table, replace(start, stream=name)) for name, table in self._tables.items()
+        }
         self._chains = lake.create(tables.CHAINS)
 
     @property
     def truth(self) -> Position:
         return self.positions["logs"]
+
+    def base(self, agreed: int) -> Base:
+        """What each stream keeps, when the logs share everything up to ``agreed`` with the node's chain.
+
+        A stream that stands where the logs stand keeps the same. One that a crash left elsewhere was at most one commit
+        ahead: it goes back to what that commit left alone, and does it again.
+        """
+        truth = self.truth
+        return Base({name: agreed if _alike(p, truth) else min(agreed, p.base) for name, p in self.positions.items()})
+
+    def start(self) -> int:
+        """Where the logs begin if they have not begun: with the streams that are committed before them."""
+        return min([p.base for p in self.positions.values() if p.n], default=self.truth.to)
 
     def put(self, stretch: Stretch, base: Base, finalized: int, hosts: Sequence[str]) -> None:
         """Commit ``stretch`` above what each stream keeps; an empty stretch only drops what lies above.
@@ -70,7 +85,7 @@ class Store:
                 self._record(stretch, base.lowest, hosts)
             new = old.moved(agreed, above, finalized)
             mine = rows[name].filter(pc.greater(rows[name]["block_number"], agreed))
-            facts = {"from": agreed + 1, "rows": mine.num_rows, "fork": agreed if agreed < old.to else None}
+            facts = {"rows": mine.num_rows, "fork": agreed if agreed < old.to else None}
             if name == "logs":
                 facts |= {"digest": digest_of(mine), "level": verify.lowest([f.proof_level for f in stretch.facts])}
             cursor.commit(self._tables[name], old, new, mine, agreed, above, **facts)
@@ -164,10 +179,8 @@ class Store:
         self._audit.append(pa.Table.from_pylist(rows, kept))
 
 
-def _restored(table: Table, stream: str, start: tuple[int, str, object, str, int]) -> Position:
-    chain_id, kind, genesis, digest, first = start
-    position = Position(chain_id, stream, kind, genesis, digest, to=first - 1)  # type: ignore[arg-type]
-    return cursor.restore(table, position)
+def _alike(one: Position, other: Position) -> bool:
+    return (one.to, one.to_hash) == (other.to, other.to_hash)
 
 
 def _continues(old: Position, agreed: int, stretch: Stretch) -> None:

@@ -113,7 +113,7 @@ class HttpClient:
         anchors: list[BlockRef] = []
         at, end = first, None
         while at <= last:
-            spans = self._pool.endpoints[0].spans
+            spans = self._pool.spans
             end = spans.next(at, last) if end is None else end
             try:
                 page = await self._logs_page(at, end, wanted)

@@ -115,8 +115,9 @@ class Pool:
         return [endpoint.host for endpoint in self._endpoints if endpoint.greeted and not endpoint.refused]
 
     @property
-    def endpoints(self) -> Sequence[Endpoint]:
-        return self._endpoints
+    def spans(self) -> Spans:
+        """Of the endpoint whose turn it is."""
+        return self._choose([]).spans
 
     def distrust(self) -> None:
         """What the current endpoint said did not hold together: ask another one next."""

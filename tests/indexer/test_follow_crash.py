@@ -113,6 +113,26 @@ def test_killed_in_the_middle_of_the_backfill(
         assert held(lake) == from_zero(tmp_path / "zero", server.url)
 
 
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_killed_far_ahead_then_the_chain_comes_back_shorter(
+    write: int, chain: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks above the logs' cursor bind nobody, not even where their own commit took them for final."""
+    lake = Lake(tmp_path / "lake")
+    grow(chain, 25)
+    with serve(chain) as server:
+        index(lake, server.url)
+        grow(chain, 150)
+        kill_at(write, True, monkeypatch)
+        with pytest.raises(Killed):
+            index(lake, server.url)
+        monkeypatch.undo()
+        chain.reorg(152)
+        grow(chain, 4, salt=b"b")
+        index(lake, server.url)
+        assert held(lake) == from_zero(tmp_path / "zero", server.url)
+
+
 def kill_at(n: int, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     truly, seen = guelta.lake.write, iter(range(1, 1000))
 
