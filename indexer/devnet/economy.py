@@ -5,7 +5,8 @@ A simulated economy on a real EVM. The chain, the platform's database and the ga
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,6 @@ class Economy:
         self.contracts: dict[str, Contract] = {short: placed[long] for short, long in CONTRACTS.items()}
         self.tokens = {name: self.contracts[name].address for name in ("tusd", "tai", "tpart")}
         self._mined: dict[str, str] = {}
-        self._dirt: dict[str, Counter[str]] = {}
 
     def play(self, stage: Stage = "end", progress: Progress | None = None) -> Devnet:
         """Seal blocks up to the stage. ``before_reorg`` ends on a branch whose last twelve blocks ``end`` drops."""
@@ -97,11 +97,11 @@ class Economy:
     def write_platform(self, url: str, as_of: Literal["first", "final"] = "final") -> dict[str, int]:
         """Fill the platform's database at ``url`` with what it knew in early November, or at the end."""
         self._played()
-        return platform_db.write(url, self._rows(), text(CUT) if as_of == "first" else stamp(HEAD * 3_600))
+        return platform_db.write(url, self._platform[0], text(CUT) if as_of == "first" else stamp(HEAD * 3_600))
 
     def write_calls(self, folder: str | Path) -> dict[str, int]:
         """Write the gateway's logs, one JSONL file a day; answers how many dirty rows stand in them."""
-        files, dirt = call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+        files, dirt = self._exports
         call_logs.write(Path(folder), files)
         return dirt
 
@@ -122,12 +122,11 @@ class Economy:
         for party, token, month, kind, status in self.payouts.open_lines():
             key = f"party:{party}:{CHAIN_ID}:{self.tokens[token]}:{month}:{kind}"
             explained.append({"recon_key": key, "status": status})
-        self._rows()
-        _, dirt = call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+        _, planted = self._platform
         return {
             "breaks": sorted(breaks, key=lambda line: line["recon_key"]),
             "explained": sorted(explained, key=lambda line: line["recon_key"]),
-            "platform": {table: dict(count) for table, count in sorted(self._dirt.items())} | {"calls": dirt},
+            "platform": planted | {"calls": self._exports[1]},
             "totals": self._totals(),
         }
 
@@ -178,11 +177,17 @@ class Economy:
 
     # -- the platform
 
-    def _rows(self) -> Mapping[str, list[dict[str, Any]]]:
-        self._dirt = {"submissions": Counter(late=0, corrected=0)}
+    @cached_property
+    def _exports(self) -> tuple[dict[str, list[str]], dict[str, int]]:
+        return call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+
+    @cached_property
+    def _platform(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, int]]]:
+        """Every version of every row, and how many late, corrected and malformed ones stand among them."""
+        planted = {"submissions": {"late": 0, "corrected": 0}}
 
         def count(what: str) -> None:
-            self._dirt["submissions"][what] += 1
+            planted["submissions"][what] += 1
 
         rng = dice(self.seed, "platform")
         legs: list[Leg] = self.payouts.legs
@@ -193,14 +198,14 @@ class Economy:
             "gold": list(platform_rows.gold(self.work)),
             "submissions": list(platform_rows.submissions(self.work, rng, count)),
             "reviews": list(platform_rows.reviews(self.work)),
-            "credits": list(platform_rows.credits_(self.batches, CHAIN_ID, self.tokens, rng)),
+            "credits": list(platform_rows.prepaid(self.batches, CHAIN_ID, self.tokens, rng)),
             "payout_legs": list(platform_rows.payout_legs(legs, self._mined, CHAIN_ID, self.tokens)),
             "ledger": list(platform_rows.ledger(legs, CHAIN_ID, self.tokens)),
         }
         for table, bad in platform_rows.malformed(self.tokens, CHAIN_ID).items():
             rows[table] += bad
-            self._dirt.setdefault(table, Counter())["malformed"] = len(bad)
-        return rows
+            planted.setdefault(table, {})["malformed"] = len(bad)
+        return rows, dict(sorted(planted.items()))
 
     def _totals(self) -> dict[str, Any]:
         paid: Counter[str] = Counter()

@@ -36,7 +36,7 @@ def absent(settings: Settings) -> str | None:
 
 def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
     shown = masked(settings.platform)
     try:
@@ -49,7 +49,7 @@ def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> 
             if progress:
                 progress(contract.table, result.rows)
             yield result
-    except OperationalError as error:
+    except DBAPIError as error:  # down, refused, forbidden, or no database at all
         reason = _without_secrets(str(error.orig), settings.platform)
         raise SourceUnreachable(
             f"platform database {shown} did not answer: {reason}; check that it runs and that GUELTA_PLATFORM is right"

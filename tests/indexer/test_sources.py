@@ -239,6 +239,11 @@ def test_a_database_that_does_not_answer_is_unreachable_and_keeps_its_password(h
     assert not Path("/nowhere").exists()
     assert all(r.source != "platform" for r in pull(missing, lake))
 
+    broken = home.home / "notes.db"
+    broken.write_bytes(b"this is no database, but a file of some length" * 40)
+    with pytest.raises(SourceUnreachable, match="not a database"):
+        pull(msgspec.structs.replace(home, platform=f"sqlite:///{broken}"), lake, ["platform"])
+
     pytest.importorskip("psycopg")
     closed = msgspec.structs.replace(home, platform="postgresql+psycopg://reader:hunter2@127.0.0.1:9/platform")
     with pytest.raises(SourceUnreachable, match="did not answer") as caught:

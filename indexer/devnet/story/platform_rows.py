@@ -136,7 +136,7 @@ def reviews(work: Labelling) -> Iterator[Row]:
             }
 
 
-def credits_(batches: Sequence[Batch], chain_id: int, tokens: dict[str, str], rng: random.Random) -> Iterator[Row]:
+def prepaid(batches: Sequence[Batch], chain_id: int, tokens: dict[str, str], rng: random.Random) -> Iterator[Row]:
     """Prepaid accounts: topped up before they run dry, used batch by batch, never below zero."""
     by_client: dict[str, list[Batch]] = defaultdict(list)
     for batch in sorted(batches, key=lambda b: (b.at, b.root)):
