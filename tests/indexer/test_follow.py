@@ -17,6 +17,7 @@ from indexer.devnet.chain import Devnet
 from indexer.devnet.contracts import Contract
 from indexer.devnet.server import serve
 from indexer.follow import FollowResult, Stream, follow
+from indexer.rewind import rewind
 from indexer.rpc.pool import Policy
 from indexer.rpc.wire import LogFilter
 
@@ -147,7 +148,7 @@ def test_a_to_b_to_a_ends_with_a(world: World, lake: Lake) -> None:
     assert held(lake) == first
 
 
-def test_below_finality_nothing_is_changed(lake: Lake) -> None:
+def test_below_finality_nothing_is_changed_until_an_operator_decides(lake: Lake, tmp_path: Path) -> None:
     world = World(finality_depth=3)
     world.grow(30)
     with serve(world.chain) as server:
@@ -156,7 +157,20 @@ def test_below_finality_nothing_is_changed(lake: Lake) -> None:
         world.rewrite(10, 12)
         with pytest.raises(BelowFinality, match=r"below the finalized block 28; nothing was changed.*guelta rewind"):
             index(lake, server.url)
-    assert {name: lake.table(name).version() for name in lake.tables()} == before
+        assert {name: lake.table(name).version() for name in lake.tables()} == before
+        assert rewind(lake, "devnet", 21) == {"raw.logs": 10, "raw.transactions": 10, "raw.blocks": 10}
+        index(lake, server.url)
+        assert held(lake) == from_zero(tmp_path / "zero", server.url)
+
+
+@pytest.mark.parametrize(("to", "said"), [(99, "block 99 of devnet is not in the lake"), (-1, "not in the lake")])
+def test_a_rewind_to_nowhere_is_refused(to: int, said: str, world: World, lake: Lake) -> None:
+    with pytest.raises(BadSetting, match="was never followed"):
+        rewind(lake, "devnet", to)
+    with serve(world.chain) as server:
+        index(lake, server.url)
+    with pytest.raises(BadSetting, match=said):
+        rewind(lake, "devnet", to)
 
 
 def test_another_chain_under_the_same_id_is_refused(world: World, lake: Lake) -> None:
