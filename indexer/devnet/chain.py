@@ -1,24 +1,22 @@
 """A deterministic chain on a real EVM: queue transactions, seal blocks, reorganise at will.
 
-The same calls in the same order give the same head hash, on every machine. The rules that keep pyrevm right (they cost
-days to find) stand beside the lines that need them.
+The same calls in the same order give the same head hash, on every machine.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from guelta.errors import BadSetting, Fatal
+from guelta.errors import BadSetting
 from indexer import proof
 from indexer.devnet.blocks import Block, Json, Log, log_json
 from indexer.devnet.contracts import Contract, creation_code
+from indexer.devnet.evm import Evm, Machine
 from indexer.devnet.flavours import FINAL_AT_ONCE, Flavour, deposit, pushed_header, sealed_header
 from indexer.devnet.transactions import (
-    GAS,
     Transaction,
     address_of,
     as_hex,
@@ -29,15 +27,6 @@ from indexer.devnet.transactions import (
 
 CHAIN_ID = 1337  # never a real chain's
 ZERO = "0x" + "00" * 20
-_REVERT = re.compile(r"output: 0x([0-9a-fA-F]*)")
-
-
-class Reverted(Fatal):
-    """A call that the contract refused; ``output`` is what it said, ABI-encoded."""
-
-    def __init__(self, message: str, output: bytes) -> None:
-        super().__init__(message)
-        self.output = output
 
 
 class Devnet:
@@ -51,6 +40,7 @@ class Devnet:
         flavour: ``cosmos`` and ``ethermint`` hash blocks another way and are final at once, ``ethermint`` also gives a
             constant receiptsRoot, ``op`` opens each block with a deposit (0x7e), ``zk`` leaves logsBloom zero.
         balances: native coin at genesis; later funding would not survive a reorg.
+        machine: what runs transactions; a real EVM where left out.
     """
 
     recorded: Sequence[int] | None = None
@@ -65,21 +55,18 @@ class Devnet:
         finality_depth: int = 16,
         flavour: Flavour = "ethereum",
         balances: Mapping[str, int] | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        revm = _pyrevm()
+        self._machine: Machine = Evm(chain_id, balances or {}) if machine is None else machine
         self.chain_id = chain_id
         self.block_time = block_time
         self.flavour = flavour
         self.finality_depth = 0 if flavour in FINAL_AT_ONCE else finality_depth
         self.lock = threading.RLock()
         self.listeners: list[Callable[[str, Sequence[Block]], None]] = []
-        self._block_env = revm.BlockEnv
-        self._evm = revm.EVM(env=revm.Env(cfg=revm.CfgEnv(chain_id=chain_id)), gas_limit=2**63, spec_id="CANCUN")
-        for account, amount in (balances or {}).items():
-            self._evm.set_balance(address_of(account), amount)
         self._state = proof.keccak(b"guelta devnet")
         self._states: list[bytes] = []
-        self._checkpoints: list[Any] = []
+        self._marks: list[Any] = []
         self._blocks: list[Block] = []
         self._mined: list[list[Transaction]] = []
         self._by_hash: dict[str, Block] = {}
@@ -137,12 +124,10 @@ class Devnet:
             if self._pending:
                 raise BadSetting(f"seal the {len(self._pending)} queued transactions before a reorg")
             first = head - depth + 1
-            # revert() needs an open checkpoint. Newer checkpoints would now revert to a wrong state: they go too.
-            self._evm.snapshot()
-            self._evm.revert(self._checkpoints[first])
+            self._machine.back(self._marks[first])
             self._state = self._states[first]
             dropped, removed = self._mined[first:], self._blocks[first:]
-            for items in (self._checkpoints, self._states, self._blocks, self._mined):
+            for items in (self._marks, self._states, self._blocks, self._mined):
                 del items[first:]
             for block in removed:
                 del self._by_hash[block.hash]
@@ -153,7 +138,7 @@ class Devnet:
                 if lost.to is None:
                     self._creations[lost.sender] -= 1
             self._finalized = min(self._finalized, first - 1)
-            self._set_environment(first - 1, self.head.timestamp)
+            self._machine.begin(first - 1, self.head.timestamp)
         self._tell("removed", removed)
         return dropped
 
@@ -174,32 +159,32 @@ class Devnet:
 
     # -- reading
 
+    @property
+    def live(self) -> bool:
+        """Whether it answers calls and takes transactions from outside."""
+        return self._machine.live
+
     def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
         """Run at the latest block and forget the effects. Raises Reverted."""
         with self.lock, self._forgetting():
-            try:
-                return bytes(self._evm.message_call(address_of(sender or ZERO), address_of(to), bytes(data), gas=GAS))
-            except RuntimeError as error:
-                output = _REVERT.search(str(error))
-                raise Reverted(str(error), bytes.fromhex(output[1]) if output else b"") from None
+            return self._machine.call(address_of(sender or ZERO), address_of(to), bytes(data))
 
     def estimate_gas(self, sender: str, to: str | None, data: bytes, value: int = 0) -> int:
         with self.lock, self._forgetting():
-            return self._run(prepared(self.chain_id, address_of(sender), to and address_of(to), bytes(data), value, 0))[
-                1
-            ]
+            target = None if to is None else address_of(to)
+            made = prepared(self.chain_id, address_of(sender), target, bytes(data), value, 0)
+            return self._machine.run(made).gas_used
 
     def contract(self, name: str, address: str) -> Contract:
         return Contract(self, name, address_of(address))
 
     def balance(self, account: str) -> int:
         with self.lock:
-            return int(self._evm.get_balance(address_of(account)))
+            return self._machine.balance(address_of(account))
 
     def code(self, account: str) -> bytes:
         with self.lock:
-            # revm pads code by a word and a STOP, so that a cut PUSH at its end stays readable.
-            return bytes(self._evm.get_code(address_of(account)) or b"").removesuffix(bytes(33))
+            return self._machine.code(address_of(account))
 
     def nonce(self, account: str) -> int:
         return self._nonces.get(address_of(account), 0)
@@ -246,12 +231,9 @@ class Devnet:
 
     def _seal(self, timestamp: int, salt: bytes) -> Block:
         number = len(self._blocks)
-        # Every open checkpoint adds one to the call depth, 1,024 at most: commit() closes it and it stays valid.
-        checkpoint = self._evm.snapshot()
-        self._evm.commit()
-        self._checkpoints.append(checkpoint)
+        self._marks.append(self._machine.mark())
         self._states.append(self._state)
-        self._set_environment(number, timestamp)
+        self._machine.begin(number, timestamp)
         transactions, self._pending = self._pending, []
 
         common = {"blockNumber": hex(number), "blockHash": ""}
@@ -268,17 +250,17 @@ class Devnet:
         log_index = 0
         at_hex = hex(timestamp)
         for transaction in transactions:
-            succeeded, gas_used, logs, created = self._run(transaction)
-            cumulative += gas_used
+            outcome = self._machine.run(transaction)
+            cumulative += outcome.gas_used
             index = hex(len(receipts))
             place = {**common, "transactionHash": transaction.hash, "transactionIndex": index}
             made = []
-            for log in logs:  # log_index counts per block
+            for log in outcome.logs:  # log_index counts per block
                 made.append(
                     {
-                        "address": log.address.lower(),
+                        "address": log.address,
                         "topics": log.topics,
-                        "data": "0x" + bytes(log.data[1]).hex(),
+                        "data": log.data,
                         **place,
                         "logIndex": hex(log_index),
                         "blockTimestamp": at_hex,
@@ -290,12 +272,12 @@ class Devnet:
                 {
                     **place,
                     "type": "0x0",
-                    "status": "0x1" if succeeded else "0x0",
+                    "status": "0x1" if outcome.succeeded else "0x0",
                     "from": transaction.sender,
                     "to": transaction.to,
-                    "contractAddress": created,
+                    "contractAddress": outcome.created,
                     "cumulativeGasUsed": hex(cumulative),
-                    "gasUsed": hex(gas_used),
+                    "gasUsed": hex(outcome.gas_used),
                     "effectiveGasPrice": "0x0",
                     "logs": made,
                     "logsBloom": as_hex(proof.logs_bloom(made)),
@@ -343,45 +325,14 @@ class Devnet:
         self._finalized = max(self._finalized, number - self.finality_depth)
         return block
 
-    def _run(self, transaction: Transaction) -> tuple[bool, int, Sequence[Any], str | None]:
-        evm, created = self._evm, None
-        evm.reset_transient_storage()
-        try:
-            if transaction.to is None:
-                created = evm.deploy(transaction.sender, transaction.data, transaction.value, GAS).lower()
-            else:
-                evm.message_call(transaction.sender, transaction.to, transaction.data, value=transaction.value, gas=GAS)
-        except RuntimeError:  # reverted, out of gas, or not enough coin: a failed transaction
-            result = evm.result
-            return False, 21_000 if result is None else result.gas_used, (), None
-        result = evm.result
-        return True, result.gas_used, result.logs, created  # intrinsic gas is inside already
-
-    def _set_environment(self, number: int, timestamp: int) -> None:
-        # Not advanced by itself: NUMBER would stay 0 and TIMESTAMP 1 for ever.
-        self._evm.set_block_env(self._block_env(number=number, timestamp=timestamp, basefee=0, gas_limit=2**63))
-
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
-        checkpoint = self._evm.snapshot()
-        self._evm.commit()
+        mark = self._machine.mark()
         try:
             yield
         finally:
-            self._evm.snapshot()
-            self._evm.revert(checkpoint)
+            self._machine.back(mark)
 
     def _tell(self, what: str, blocks: Sequence[Block]) -> None:
         for listener in self.listeners:
             listener(what, blocks)
-
-
-def _pyrevm() -> Any:
-    try:
-        import pyrevm
-    except ImportError as error:  # no wheel for Linux aarch64 nor Python 3.13
-        raise Fatal(
-            "the embedded chain needs pyrevm, which has no wheel for this machine; "
-            "serve a recording instead: guelta replay FILE"
-        ) from error
-    return pyrevm

@@ -14,7 +14,8 @@ import msgspec
 from guelta.errors import GueltaError
 from indexer import proof
 from indexer.devnet.blocks import Block, Source, matching
-from indexer.devnet.chain import Devnet, Reverted
+from indexer.devnet.chain import Devnet
+from indexer.devnet.evm import Reverted
 
 BeyondHead = Literal["error", "empty"]
 encode = msgspec.json.encode
@@ -73,7 +74,7 @@ class Handler:
             if self.source.recorded is not None and method == "guelta_recorded":
                 return encode(self.source.recorded)
             running = _RUNNING.get(method)
-            if running is None or not isinstance(self.source, Devnet):
+            if running is None or not isinstance(self.source, Devnet) or not self.source.live:
                 raise RpcError(-32601, f"the method {method} does not exist/is not available")
             try:
                 return running(self.source, params)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from guelta.errors import BadSetting, Fatal
 from indexer import proof
-from indexer.devnet.chain import Devnet, Flavour, Reverted
+from indexer.devnet.chain import Devnet, Flavour
 from indexer.devnet.contracts import Contract
 from indexer.devnet.deploy import deploy_reference
+from indexer.devnet.evm import Reverted
 
 pytest.importorskip("pyrevm", reason="no pyrevm wheel for this machine")
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import indexer
-from indexer.devnet.chain import Devnet, Reverted
+from indexer.devnet.chain import Devnet
 from indexer.devnet.contracts import Contract, events
 from indexer.devnet.deploy import deploy_reference
+from indexer.devnet.evm import Reverted
 
 pytest.importorskip("pyrevm", reason="no pyrevm wheel for this machine")
 
