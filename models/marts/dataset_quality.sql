@@ -45,7 +45,7 @@ columns:
   score_version: Version of the weights.
 rules: [unique(task_id), not_null(title, dataset), references(task_id, core.dataset_quality.task_id)]
 metrics:
-  labelled_items: {sum: items, by: [task_id, chain_id, dataset_id, dataset, data_type, language, belief], from: platform, title: Items, definition: Items with at least one answer.}
+  dataset_items: {sum: items, by: [task_id, chain_id, dataset_id, dataset, data_type, language, belief], from: platform, title: Items, definition: Items with at least one answer.}
   duplicate_rate: {ratio: [duplicates, submissions], by: [task_id, chain_id, dataset_id, dataset, data_type, language], from: platform, title: Duplicate rate, definition: Attempts with the same content as an earlier one as a share of attempts.}
   decided_share: {ratio: [decided, submissions], by: [task_id, chain_id, dataset_id, dataset, data_type, language], from: platform, title: Decided, definition: Attempts approved or rejected as a share of attempts.}
 */
