@@ -135,9 +135,12 @@ def intervals(
     x = alt.X(f"{value}:Q", axis=_plain(".0%", unit), scale=domain)
     return (
         span.encode(
-            alt.X(f"{low}:Q", scale=domain, axis=_plain(".0%", unit)), y, x2=f"{high}:Q", color=_colour(colour, order)
+            alt.X(f"{low}:Q", scale=domain, axis=_plain(".0%", unit)),
+            y,
+            x2=f"{high}:Q",
+            color=_colour(colour, order, symbol=None),
         )
-        + dots.encode(x, y, color=_colour(colour, order), shape=_shape(colour, order), tooltip=_tips(tips))
+        + dots.encode(x, y, color=_colour(colour, order, symbol=None), shape=_shape(colour, order), tooltip=_tips(tips))
     ).properties(height=max(120, 26 * frame.height + 40))
 
 
@@ -159,7 +162,8 @@ def dots(
         .encode(
             alt.X(f"{value}:Q", axis=_plain(".0%", unit), scale=alt.Scale(zero=False, nice=True)),
             alt.Y(f"{label}:N", sort=list(sort), axis=_names()),
-            color=_colour(series, order),
+            yOffset=alt.YOffset(f"{series}:N", sort=list(order)),
+            color=_colour(series, order, symbol=None),
             shape=_shape(series, order),
             tooltip=_tips(tips),
         )
@@ -250,9 +254,14 @@ def _names() -> alt.Axis:
     return alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=190, labelPadding=8)
 
 
-def _colour(series: str, order: Sequence[str], unit: str | None = None, symbol: str = "circle") -> alt.Color:
+def _colour(series: str, order: Sequence[str], unit: str | None = None, symbol: str | None = "circle") -> alt.Color:
     """One colour a name, in the order of the palette; the legend begins with the unit."""
-    legend = alt.Legend(
+    legend = _legend(unit, symbol)
+    return alt.Color(f"{series}:N", scale=alt.Scale(domain=list(order)), legend=legend if len(order) > 1 else None)
+
+
+def _legend(unit: str | None = None, symbol: str | None = None) -> alt.Legend:
+    return alt.Legend(
         orient="top",
         direction="horizontal",
         offset=8,
@@ -261,17 +270,15 @@ def _colour(series: str, order: Sequence[str], unit: str | None = None, symbol: 
         titlePadding=14,
         titleFontWeight="normal",
         titleLimit=300,
-        symbolType=symbol,
         symbolOpacity=1,
-        symbolStrokeWidth=3 if symbol == "stroke" else 0,
+        **({"symbolType": symbol, "symbolStrokeWidth": 3 if symbol == "stroke" else 0} if symbol else {}),
     )
-    return alt.Color(f"{series}:N", scale=alt.Scale(domain=list(order)), legend=legend if len(order) > 1 else None)
 
 
 def _shape(series: str, order: Sequence[str]) -> alt.Shape:
-    """Never colour alone."""
+    """Never colour alone; the legend is one with the colour's."""
     shapes = ["circle", "diamond", "square", "triangle-up"][: max(len(order), 1)]
-    return alt.Shape(f"{series}:N", scale=alt.Scale(domain=list(order), range=shapes), legend=None)
+    return alt.Shape(f"{series}:N", scale=alt.Scale(domain=list(order), range=shapes), legend=_legend())
 
 
 def _tips(tips: Mapping[str, str], number: str | None = None) -> list[Any]:

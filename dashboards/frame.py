@@ -75,6 +75,7 @@ class Page:
             key=f"table-{name}",
             on_select="rerun" if pick else "ignore",
             selection_mode="single-row",
+            placeholder="–",
             alt=says,
         )
         if frame.height >= data.ROWS:
@@ -288,14 +289,31 @@ def tools(this: Page, reading: data.Reading) -> None:
             with st.popover("Definitions", icon=":material/menu_book:", type="tertiary"):
                 for one in metrics.values():
                     definition(one)
-            with st.popover("SQL", icon=":material/code:", type="tertiary"):
-                for answer in reading.answers:
-                    st.caption(" · ".join(one.title for one in answer.metrics))
-                    st.code(answer.sql.strip(), language="sql", wrap_lines=True)
+            shown = st.popover("SQL", icon=":material/code:", type="tertiary", key="sql", on_change="rerun")
+            if shown.open:  # long texts travel only to who asks for them
+                with shown:
+                    for titles, answer in by_metrics(reading.answers).items():
+                        st.caption(titles)
+                        st.code(answer.sql.strip(), language="sql", wrap_lines=True)
         if this.tables:
             with st.popover("Export", icon=":material/download:", type="tertiary"):
                 for name, frame in this.tables.items():
                     downloads(this, reading, name, frame)
+
+
+def by_metrics(answers: Sequence[Answer]) -> dict[str, Answer]:
+    """One answer a set of metrics and dimensions: its SQL differs from its siblings' by filters alone."""
+    found: dict[str, Answer] = {}
+    for answer in answers:
+        titles = " · ".join(one.title for one in answer.metrics)
+        names = {one.name for one in answer.metrics}
+        keys = [
+            key
+            for key in answer.frame.columns
+            if not key.startswith(tuple(names)) and key not in ("symbol", "decimals")
+        ]
+        found.setdefault(titles + (f" by {', '.join(keys)}" if keys else ""), answer)
+    return found
 
 
 def definition(one: Metric) -> None:

@@ -9,8 +9,9 @@ ESTIMATORS = {"mv": "Majority", "wawa": "Wawa", "one_coin": "One coin", "ds": "D
 
 def tasks(found: pl.DataFrame) -> pl.DataFrame:
     """Task rows with ``name``, ``gold`` (share, interval, n) and the published estimator's name."""
+    twice = pl.col("title").is_duplicated()  # a chart's axis needs one name a task
     return found.with_columns(
-        *_named(found),
+        pl.when(twice).then(pl.format("{} ({})", "title", "task_id")).otherwise("title").alias("name"),
         _share().alias("gold"),
         pl.col("estimator").replace(ESTIMATORS).alias("estimator_name"),
     )
@@ -20,11 +21,10 @@ def workers(found: pl.DataFrame, tasks_: pl.DataFrame) -> pl.DataFrame:
     """Worker rows by name, those with most signals first."""
     if found.is_empty():
         return found
-    names = dict(data.parties().select("party", "name").iter_rows())
     return (
         found.with_columns(
-            pl.col("worker").replace(names).alias("who"),
-            pl.col("task_id").replace(dict(tasks_.select("task_id", "name").iter_rows())).alias("name"),
+            pl.col("name").alias("who"),
+            pl.col("task_id").replace(dict(tasks_.select("task_id", "name").iter_rows())).alias("task"),
             pl.col("flags").fill_null("").str.replace_all("_", " ").str.replace_all(",", " · ").alias("signals"),
             _share().alias("gold"),
             pl.col("flags").fill_null("").str.count_matches(r"\w+").alias("signal_count"),
@@ -49,11 +49,6 @@ def estimators(found: pl.DataFrame) -> pl.DataFrame:
     ]
     columns = {"name": pl.String, "estimator": pl.String, "accuracy": pl.Float64, "right": pl.String}
     return pl.DataFrame(rows, columns, orient="row")
-
-
-def _named(found: pl.DataFrame) -> list[pl.Expr]:
-    known = [column for column in ("name", "title", "asset_name") if column in found.columns]
-    return [pl.coalesce(*known, pl.col("task_id").str.strip_prefix("crowd:")).alias("name")]
 
 
 def _share() -> pl.Expr:

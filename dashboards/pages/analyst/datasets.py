@@ -10,6 +10,8 @@ from dashboards.frame import Tile
 ICON = ":material/fact_check:"
 PLACE = 2
 BELIEFS = {"believed": "✓ believed", "contested": "▲ contested"}
+CONTESTED = "Estimators differ on 5 % or more of the items, and gold does not decide."
+DIFFERING = "Items on which Dawid-Skene and the majority differ ÷ items: where to spend gold and reviews."
 DRAWN = 16  # tasks in a chart; the table has all
 
 with frame.page(__doc__, needs="marts.dataset_quality") as page:
@@ -22,24 +24,24 @@ with frame.page(__doc__, needs="marts.dataset_quality") as page:
         (pl.lit(belief == "all") | (pl.col("belief") == belief))
         & (pl.lit(origin == "All") | (crowd if origin == "Public sets" else ~crowd))
     )
-    asked = metric("acceptance", "disagreement", "labels")
+    asked = metric("labelled_items", "duplicate_rate", where={"task_id": shown["task_id"].to_list()})
+    total = {name: int(shown[name].sum()) for name in ("approved", "decided", "differing_items", "items", "labels")}
 
     frame.tiles(
         [
-            Tile("Tasks", every.height, "Each labels one dataset; a dataset may have several."),
-            frame.count("Answers", asked, "labels", ""),
-            Tile("Believed", every.filter(pl.col("belief") == "believed").height, "Estimators agree, or gold decides."),
-            Tile(
-                "Contested",
-                every.filter(pl.col("belief") == "contested").height,
-                "Estimators differ on 5 % or more of the items, and gold does not decide.",
-            ),
-            frame.ratio("Accepted", asked, "acceptance", "Approved attempts ÷ decided ones.", ""),
-            frame.ratio(
-                "Disagreement", asked, "disagreement", "Items on which Dawid-Skene and the majority differ ÷ items.", ""
-            ),
-        ],
-        least_width=140,
+            Tile("Tasks", shown.height, "Each labels one dataset; a dataset may have several."),
+            frame.count("Items", asked, "labelled_items", ""),
+            Tile("Answers", total["labels"], "Repeats counted once."),
+            Tile("Believed", shown.filter(pl.col("belief") == "believed").height, "Estimators agree, or gold decides."),
+        ]
+    )
+    frame.tiles(
+        [
+            Tile("Contested", shown.filter(pl.col("belief") == "contested").height, CONTESTED),
+            Tile("Accepted", data.part(total["approved"], total["decided"]), "Approved ÷ decided attempts.", "percent"),
+            Tile("Disagreement", data.part(total["differing_items"], total["items"]), DIFFERING, "percent"),
+            frame.ratio("Duplicates", asked, "duplicate_rate", "Attempts that repeat an earlier one ÷ attempts.", ""),
+        ]
     )
 
     judged = (
@@ -100,7 +102,8 @@ with frame.page(__doc__, needs="marts.dataset_quality") as page:
         ),
         {
             "name": st.column_config.TextColumn("Task", pinned=True),
-            "standing": st.column_config.TextColumn("Belief", width="small"),
+            "dataset": st.column_config.TextColumn("Dataset"),
+            "standing": st.column_config.TextColumn("Belief"),
             "score_f64": st.column_config.ProgressColumn(
                 "Score", format="%.2f", min_value=0, max_value=1, width="small"
             ),
@@ -111,7 +114,9 @@ with frame.page(__doc__, needs="marts.dataset_quality") as page:
                 "Alpha", format="%.2f", width="small", help="Krippendorff: 1 agree, 0 chance."
             ),
             "acceptance_f64": st.column_config.NumberColumn("Accepted", format="percent", width="small"),
-            "differing_f64": st.column_config.NumberColumn("Estimators differ", format="percent", width="small"),
+            "differing_f64": st.column_config.NumberColumn(
+                "Differ", format="percent", width="small", help="Items on which Dawid-Skene and the majority differ."
+            ),
             "estimator_name": st.column_config.TextColumn("Published", width="small"),
             "items": st.column_config.NumberColumn("Items", format="localized", width="small"),
             "labels": st.column_config.NumberColumn("Answers", format="localized", width="small"),
@@ -140,15 +145,15 @@ with frame.page(__doc__, needs="marts.dataset_quality") as page:
         work.workers(workers, every),
         {
             "who": st.column_config.TextColumn("Worker", pinned=True),
-            "name": st.column_config.TextColumn("Task"),
+            "task": st.column_config.TextColumn("Task"),
             "signals": st.column_config.TextColumn("Signals"),
             "labels": st.column_config.NumberColumn("Answers", format="localized", width="small"),
             "gold": st.column_config.TextColumn("Right on gold, 95 % interval"),
             "annotator_accuracy_f64": st.column_config.NumberColumn("Approved", format="percent", width="small"),
             "reviewer_accuracy_f64": st.column_config.NumberColumn("As reviewer", format="percent", width="small"),
-            "ds_skill_f64": st.column_config.NumberColumn("Skill, Dawid-Skene", format="percent", width="small"),
-            "one_coin_skill_f64": st.column_config.NumberColumn("Skill, one coin", format="percent", width="small"),
-            "median_seconds_f64": st.column_config.NumberColumn("Seconds an item", format="%.0f", width="small"),
+            "ds_skill_f64": st.column_config.NumberColumn("DS skill", format="percent", width="small"),
+            "one_coin_skill_f64": st.column_config.NumberColumn("1-coin skill", format="percent", width="small"),
+            "median_seconds_f64": st.column_config.NumberColumn("s an item", format="%.0f", width="small"),
             "longest_run": st.column_config.NumberColumn("Longest run", format="localized", width="small"),
             "copies": st.column_config.TextColumn("Same mistakes as"),
         },
