@@ -30,12 +30,18 @@ def tell(settings: Settings, *, seed: int, scale: float, serve: bool, fresh: boo
     """Run the demo in ``settings.home`` and say what to open next.
 
     Raises:
-        BadSetting: the home holds a demo of another seed or scale, and ``fresh`` was not said.
+        BadSetting: the home holds a demo of another seed or scale, and ``fresh`` was not said; or this machine has no
+            EVM, and the recorded story is of another seed.
         ForeignLake: the home's lake holds real data.
     """
+    from indexer.devnet.economy import playable
+
     started = time.monotonic()
     show.say("Guelta demo: a simulated AI economy on a real EVM. All of it is demo data, on development chain id 1337.")
     show.say("Signatures are not checked, the state root is no state trie, and gas fees are not modelled.")
+    scale, why = playable(seed, scale)
+    if why:
+        show.say(why)
     lake = _claim(settings, seed, scale, fresh)
     world = _world(seed, scale)
     _index(settings, lake, world)
@@ -107,10 +113,10 @@ def _claim(settings: Settings, seed: int, scale: float, fresh: bool) -> "Lake":
 
 
 def _world(seed: int, scale: float) -> "Economy":
-    from indexer.devnet.economy import Economy
+    from indexer.devnet.economy import economy
 
     with _step("Deploy contracts and write the story") as note:
-        world = Economy(seed, scale)
+        world = economy(seed, scale)
         note(1, 1)
     return world
 

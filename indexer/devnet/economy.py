@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from guelta.errors import BadSetting
+from indexer.devnet import evm, recorded
 from indexer.devnet.chain import Devnet
 from indexer.devnet.contracts import Contract, events
 from indexer.devnet.deploy import deploy_reference
+from indexer.devnet.evm import Machine
 from indexer.devnet.story import call_logs, platform_db, platform_rows
 from indexer.devnet.story.actors import cast
 from indexer.devnet.story.annotation import labelling
@@ -47,21 +49,48 @@ CONTRACTS = {
 }
 
 
+def economy(seed: int = 7, scale: float = 1.0) -> "Economy":
+    """One world, played from its recording where this machine has no EVM. Raises as ``playable`` does."""
+    playable(seed, scale)
+    return Economy(seed, scale) if evm.available() else RecordedEconomy(recorded.load())
+
+
+def playable(seed: int, scale: float) -> tuple[float, str]:
+    """The scale that this machine can play, and a sentence where it is a recording that plays.
+
+    Raises:
+        BadSetting: another seed than the recorded one, without an EVM.
+        BadRecording: the recording is damaged.
+    """
+    if evm.available():
+        return scale, ""
+    kept = recorded.load().facts
+    here = "There is no EVM here, because pyrevm has no wheel for this machine"
+    if seed != kept.seed:
+        raise BadSetting(
+            f"{here}: the recorded story has seed {kept.seed}, asked for {seed}; say --seed {kept.seed}, or run the "
+            "demo where pyrevm installs (Python 3.11 or 3.12 on Linux x86-64 or macOS)"
+        )
+    instead = "" if scale == kept.scale else f" instead of {scale:g}"
+    return kept.scale, f"{here}: the story plays from its recording, seed {kept.seed} at scale {kept.scale:g}{instead}."
+
+
 class Economy:
     """One world.
 
     Args:
         seed: everything random comes from it.
         scale: 1.0 has 260 contributors and 100,000 calls; assets, months and planted faults stay the same.
+        machine: what runs the transactions; a real EVM where left out.
     """
 
-    def __init__(self, seed: int = 7, scale: float = 1.0) -> None:
+    def __init__(self, seed: int = 7, scale: float = 1.0, *, machine: Machine | None = None) -> None:
         permille = round(scale * 1_000)
         if permille < 20:
             raise BadSetting(
                 f"expected a scale of 0.02 or more, found {scale}; a smaller world has no room for its faults"
             )
-        self.seed, self.permille = seed, permille
+        self.seed, self.scale, self.permille = seed, scale, permille
         self.people = cast(seed, permille)
         self.work = labelling(seed, permille, self.people)
         self.assets = market(seed, self.people, self.work)
@@ -71,7 +100,11 @@ class Economy:
         self.payouts.play()
         treasury, operator = self.people.treasury.address, self.people.operator.address
         self.chain = Devnet(
-            chain_id=CHAIN_ID, genesis_time=int(START.timestamp()), block_time=3_600, finality_depth=FINALITY
+            chain_id=CHAIN_ID,
+            genesis_time=int(START.timestamp()),
+            block_time=3_600,
+            finality_depth=FINALITY,
+            machine=machine,
         )
         placed = deploy_reference(self.chain, treasury, FEE_BPS, operator)
         self.contracts: dict[str, Contract] = {short: placed[long] for short, long in CONTRACTS.items()}
@@ -222,3 +255,17 @@ class Economy:
             "gross_value": {name: str(amount) for name, amount in sorted(paid.items())},
             "task_rewards": str(sum(self.payouts.rewards.values())),
         }
+
+
+class RecordedEconomy(Economy):
+    """The world of a recording: the same in everything, but its chain answers no calls and takes no transactions."""
+
+    def __init__(self, kept: recorded.Recorded) -> None:
+        super().__init__(kept.facts.seed, kept.facts.scale, machine=kept.machine())
+        self._kept = kept
+
+    def play(self, stage: Stage = "end", progress: Progress | None = None) -> Devnet:
+        """As of any world. Raises BadRecording where a branch does not end as it was recorded."""
+        chain = super().play(stage, progress)
+        self._kept.check(chain.head.hash)
+        return chain

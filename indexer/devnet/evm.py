@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 from guelta.errors import Fatal
@@ -57,9 +56,10 @@ class Machine(Protocol):
 def available() -> bool:
     """Whether pyrevm has a wheel here: none for Linux aarch64 nor for Python 3.13."""
     try:
-        return find_spec("pyrevm") is not None
-    except ValueError:  # somebody put None among the loaded modules
+        import pyrevm  # noqa: F401
+    except ImportError:
         return False
+    return True
 
 
 class Evm:

@@ -8,11 +8,7 @@ then hashes, roots, links and the head.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import threading
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain as joined
@@ -24,6 +20,7 @@ import msgspec
 
 from guelta.errors import BadRecording, BadSetting
 from indexer import proof
+from indexer.devnet import archive
 from indexer.devnet.blocks import Block, Json, Source, from_json
 
 
@@ -80,7 +77,7 @@ def load(*paths: str | Path) -> dict[int, Recording]:
     """One recording per chain id over all files. Raises BadRecording where a file is broken or does not verify."""
     found: dict[int, tuple[str, dict[int, Block]]] = {}
     for path in map(Path, paths):
-        text = _text(path)
+        text = archive.text(path)
         lines = _lines(path, text)
         first = next(lines, None)
         if first is None:
@@ -101,8 +98,9 @@ def load(*paths: str | Path) -> dict[int, Recording]:
             if manifest is not None and chain_id != manifest.get("chain_id"):
                 raise BadRecording(f"{at}: chain {chain_id} in a recording of chain {manifest.get('chain_id')}")
         if manifest is not None:
-            digest = _digest(manifest, text.partition(b"\n")[2])
-            problem = "its text was changed" if digest != manifest.get("sha256") else _problem(manifest, own)
+            # Roots leave out what no header commits to (a log's index, a receipt's sender): the digest covers the text.
+            edited = archive.changed(manifest, text.partition(b"\n")[2])
+            problem = "its text was changed" if edited else _problem(manifest, own)
             if problem:
                 raise BadRecording(f"{path} does not verify: {problem}; make it again or get an undamaged copy")
     for chain_id, (_, blocks) in found.items():
@@ -136,15 +134,7 @@ def write(
     problem = _problem(manifest, blocks)
     if problem:
         raise BadSetting(f"only blocks that verify can be recorded: {problem}")
-    rest = b"".join([_line(chain, block) for block in blocks])
-    manifest["sha256"] = _digest(manifest, rest)
-    text = msgspec.json.encode({"recording": manifest}) + b"\n" + rest
-    if Path(path).suffix == ".gz":
-        packed = io.BytesIO()
-        with gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as file:  # no name, no clock
-            file.write(text)
-        text = packed.getvalue()
-    Path(path).write_bytes(text)
+    archive.write(Path(path), manifest, b"".join([_line(chain, block) for block in blocks]))
     return head.hash
 
 
@@ -155,20 +145,6 @@ def _line(chain: Source, block: Block) -> bytes:
     body = block.body | {"transactions": block.transactions}
     record = {"chain": "devnet", "chain_id": chain.chain_id, "number": block.number, "block": body}
     return msgspec.json.encode(record | {"receipts": block.receipts}) + b"\n"
-
-
-def _digest(manifest: Json, rest: bytes) -> str:
-    """Roots leave out what no header commits to (a log's index, a receipt's sender): the digest covers the text."""
-    facts = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(msgspec.json.encode(facts) + b"\n" + rest).hexdigest()
-
-
-def _text(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadRecording(f"{path} cannot be read as JSON lines, plain or gzip: {error}") from None
 
 
 def _lines(path: Path, text: bytes) -> Iterator[tuple[str, Json]]:

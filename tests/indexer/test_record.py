@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from guelta.errors import BadRecording, BadSetting
 from indexer import proof
+from indexer.devnet.archive import write as write_again
 from indexer.devnet.blocks import from_json
 from indexer.devnet.chain import Devnet
 from indexer.devnet.deploy import deploy_reference
@@ -85,14 +86,11 @@ def test_no_byte_of_an_archive_may_change(archive: Path, data: st.DataObject) ->
 
 def changed(archive: Path, change: Any) -> Path:
     """The archive after a change to its lines, its digest made right again: the roots have to notice."""
-    from indexer.devnet.record import _digest
-
     lines = [json.loads(line) for line in archive.read_bytes().splitlines()]
     change(lines)
-    rest = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines[1:])
-    lines[0]["recording"]["sha256"] = _digest(lines[0]["recording"], rest)
+    rest = b"".join(json.dumps(line).encode() + b"\n" for line in lines[1:])
     path = archive.with_name("changed.jsonl")
-    path.write_bytes(json.dumps(lines[0], separators=(",", ":")).encode() + b"\n" + rest)
+    write_again(path, lines[0]["recording"], rest)
     return path
 
 
