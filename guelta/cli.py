@@ -4,8 +4,9 @@ Exit codes: 0 done, 1 the data or a gate says no, 2 usage or configuration, 3 a 
 are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,15 +35,27 @@ Names = Annotated[list[str] | None, typer.Argument()]
 
 
 def main() -> None:
+    """Run a command and leave with its exit code."""
+    code = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: Great Expectations keeps DuckDB's types alive, and their binding prints a page of leaks at teardown.
+    os._exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; one of our own errors becomes a sentence and its exit code."""
     try:
-        app()
+        app(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
     except GueltaError as error:
         print(f"guelta: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         print("guelta: stopped; what was committed stays, run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+        return 130
+    return 0
 
 
 @app.command(rich_help_panel="See it run")
