@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import polars as pl
 import streamlit as st
 
+from guelta.errors import GueltaError
 from guelta.lake import Lake
 from guelta.money import sum_by, whole
 from guelta.settings import Settings, load
@@ -145,6 +146,11 @@ class Assets:
     def names(self, chain_id: int) -> dict[int, str]:
         return {asset: name for (chain, asset), (name, _) in self.rows.items() if chain == chain_id}
 
+    def frame(self) -> pl.DataFrame:
+        """Columns ``chain_id``, ``asset_id`` and ``asset``, to join by."""
+        kinds = {"chain_id": pl.Int64, "asset_id": pl.Int64, "asset": pl.String}
+        return pl.DataFrame([(*key, name) for key, (name, _) in self.rows.items()], kinds, orient="row")
+
     def kinds(self, chain_id: int) -> dict[int, str]:
         return {asset: kind for (chain, asset), (_, kind) in self.rows.items() if chain == chain_id}
 
@@ -164,7 +170,7 @@ def parties() -> pl.DataFrame:
     found = rows("marts.parties", limit=1_000_000)
     if found.is_empty():
         return pl.DataFrame(schema={"party": pl.String, "name": pl.String, "roles": pl.String})
-    return found.select("party", "name", "roles")
+    return found.select("party", "name", pl.col("roles").str.replace_all("_", " ").str.replace_all(",", " · "))
 
 
 def balance_of(balances: pl.DataFrame, party: str, token: Token) -> dict[str, int]:
@@ -205,15 +211,15 @@ def values_of_assets(days: Days) -> tuple[pl.DataFrame, dict[str, str]]:
     return wide, shown
 
 
-def sparks(answer: Answer, key: str, value: str, grain: str = "week") -> pl.DataFrame:
+def sparks(answer: Answer, key: Sequence[str], value: str, grain: str = "week") -> pl.DataFrame:
     """One row a key with its closed buckets as a list, gaps filled with 0: ``trend`` of a table."""
     frame = over_time(answer, grain).filter(~pl.col("partial"))
     if frame.is_empty():
-        return pl.DataFrame(schema={key: answer.frame.schema[key], "trend": pl.List(pl.Float64)})
+        return pl.DataFrame(schema={name: answer.frame.schema[name] for name in key} | {"trend": pl.List(pl.Float64)})
     buckets = frame.select(grain).unique()
     grid = frame.select(key).unique().join(buckets, how="cross")
     filled = grid.join(
-        frame.select(key, grain, pl.col(value).cast(pl.Float64)), on=[key, grain], how="left", nulls_equal=True
+        frame.select(*key, grain, pl.col(value).cast(pl.Float64)), on=[*key, grain], how="left", nulls_equal=True
     )
     return filled.sort(grain).group_by(key).agg(pl.col(value).fill_null(0.0).alias("trend"))
 
@@ -398,6 +404,13 @@ def lake() -> Lake | None:
         return None
     opened: Lake = _lake(place)
     return opened
+
+
+def readable() -> bool:
+    try:
+        return lake() is not None
+    except GueltaError:
+        return False
 
 
 def versions() -> dict[str, int]:

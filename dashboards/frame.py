@@ -172,13 +172,17 @@ def page(doc: str | None, *, needs: str) -> Iterator[Page]:
     strip = st.container(horizontal=True, vertical_alignment="center", gap="xsmall")
     head.title(question, anchor=False, width="stretch")
     try:
-        advice = missing(needs)
+        try:
+            advice = missing(needs)
+        except GueltaError as error:
+            refuse(error)
+            st.stop()
         if advice:
             empty(*advice)
             st.stop()
         yield this
     except GueltaError as error:
-        st.error(str(error), icon=":material/report:")
+        refuse(error)
     finally:
         data.reading.reset(token)
         with strip:
@@ -229,6 +233,10 @@ def missing(table: str) -> tuple[str, str, Sequence[str]] | None:
     return None
 
 
+def refuse(error: GueltaError) -> None:
+    st.error(str(error), icon=":material/report:")
+
+
 def empty(title: str, sentence: str, commands: Sequence[str]) -> None:
     with st.container(border=True):
         st.subheader(f":material/water_drop: {title}", anchor=False)
@@ -239,6 +247,8 @@ def empty(title: str, sentence: str, commands: Sequence[str]) -> None:
 
 def standing(reading: data.Reading) -> None:
     """The header strip: demo or real, as of when, final up to where, checked how, and from whom."""
+    if not data.readable():
+        return
     chains = data.chains()
     sources = {chain.source for chain in chains}
     if "devnet" in sources:
@@ -283,6 +293,8 @@ def weakest(metrics: Sequence[Metric]) -> str | None:
 
 def tools(this: Page, reading: data.Reading) -> None:
     """Definitions, SQL and exports of what this page has read."""
+    if not data.readable():
+        return
     metrics = {one.name: one for answer in reading.answers for one in answer.metrics}
     with st.container(horizontal=True, horizontal_alignment="right", width="content", gap="small"):
         if metrics:

@@ -22,33 +22,36 @@ def standing(status: str) -> str:
     return f"{sign} {status.replace('_', ' ')}"
 
 
-def table(lines: pl.DataFrame, token: Token) -> pl.DataFrame:
-    """Lines as finance reads them; the exact base units stay beside the whole tokens for the export."""
+def table(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines as finance reads them, each in its own token; the exact base units stay beside it for the export."""
     names = dict(data.parties().select("party", "name").iter_rows())
+    tokens = data.tokens()
     known = {status: entry.meaning for status, entry in statuses.STATUSES.items()}
-    kinds = pl.String
+    purses = [
+        tokens.get((chain, token)) or Token(chain, token, "base units", 0)
+        for chain, token in lines.select("chain_id", "token").iter_rows()
+    ]
     return lines.with_columns(
-        pl.col("status").map_elements(standing, kinds).alias("standing"),
-        pl.col("status").replace_strict(known, default=None, return_dtype=kinds).alias("why"),
-        pl.col("party").map_elements(lambda one: names.get(one) or data.short(one), kinds).alias("payee"),
+        pl.col("status").map_elements(standing, pl.String).alias("standing"),
+        pl.col("status").replace_strict(known, default=None, return_dtype=pl.String).alias("why"),
+        pl.col("party").map_elements(lambda one: names.get(one) or data.short(one), pl.String).alias("payee"),
+        pl.Series("in", [purse.symbol for purse in purses], pl.String),
         *(
-            pl.col(f"{side}_raw").map_elements(token.exact, kinds).alias(side)
+            pl.Series(
+                side, [purse.exact(raw) for purse, raw in zip(purses, lines[f"{side}_raw"], strict=True)], pl.String
+            )
             for side in ("expected", "settled", "delta")
         ),
     )
 
 
-def ages(breaks: pl.DataFrame, buckets: Sequence[str], token: Token) -> pl.DataFrame:
-    """Open breaks by bucket of age: how many lines, and how much is at risk."""
+def ages(breaks: pl.DataFrame) -> pl.DataFrame:
+    """Open breaks by bucket of age, every bucket of the one list."""
+    buckets = [*(name for _, name in statuses.BREAK_AGES), ">90"]
     return pl.DataFrame(
-        [
-            {
-                "days": bucket,
-                "lines": (part := breaks.filter(pl.col("ageing_bucket") == bucket)).height,
-                "exact": token.exact(data.exact_sum(part["at_risk"])),
-            }
-            for bucket in buckets
-        ]
+        [(bucket, breaks.filter(pl.col("ageing_bucket") == bucket).height) for bucket in buckets],
+        {"days": pl.String, "lines": pl.Int64},
+        orient="row",
     )
 
 

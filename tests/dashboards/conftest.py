@@ -14,15 +14,18 @@ TIMEOUT_S = 60
 
 
 @pytest.fixture
-def pages_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], AppTest]:
+def pages_over(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Open the pages over an installation; what another test cached is forgotten."""
 
-    def opened(settings: Settings) -> AppTest:
+    def opened(settings: Settings, **asked: str) -> AppTest:
         monkeypatch.setenv("GUELTA_HOME", str(settings.home))
         monkeypatch.setenv("GUELTA_LAKE", settings.lake)
         st.cache_data.clear()
         st.cache_resource.clear()
-        return AppTest.from_file(APP, default_timeout=TIMEOUT_S).run()
+        page = AppTest.from_file(APP, default_timeout=TIMEOUT_S)
+        for name, value in asked.items():
+            page.query_params[name] = value
+        return page.run()
 
     return opened
 

@@ -59,10 +59,7 @@ def test_a_folder_that_is_no_lake_is_refused_in_words(pages_over, tmp_path, page
 
 
 def test_choices_are_the_url(pages_over, demo_home):
-    page = pages_over(demo_home)
-    page.query_params["token"] = "TAI"
-    page.query_params["grain"] = "Month"
-    page.run()
+    page = pages_over(demo_home, token="TAI", grain="Month")
     assert [one.label for one in page.metric][:3] == ["Gross value, TAI", "Supply side, TAI", "Protocol revenue, TAI"]
 
 
@@ -70,9 +67,7 @@ def test_one_contributor_is_named_by_the_url(pages_over, demo_home):
     lake = Lake(demo_home.lake)
     balances = lake.table("marts.contributor_balances").read()
     party = sorted(set(balances["party"].to_pylist()))[3]
-    page = pages_over(demo_home)
-    page.query_params["party"] = party
-    page.switch_page("pages/analyst/contributor.py").run()
+    page = pages_over(demo_home, party=party).switch_page("pages/analyst/contributor.py").run()
     assert f"`{party}`" in [one.value for one in page.caption]
 
 

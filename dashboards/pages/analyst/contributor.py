@@ -17,7 +17,7 @@ with frame.page(__doc__, needs="marts.contributor_balances") as page:
     people = sorted(balances["party"].unique(), key=lambda one: (names.get(one) or one).lower())
     with choices.bar():
         party = choices.one_of("Contributor", people, lambda one: names.get(one) or data.short(one), key="party")
-        token = choices.token(data.tokens_of("earned", party=party))
+        token = choices.token(data.tokens_among(balances.filter(pl.col("party") == party)))
         grain = choices.grain()
     here = {"party": party, "chain_id": token.chain_id, "token": token.address}
 

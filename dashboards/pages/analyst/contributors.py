@@ -68,7 +68,7 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
     st.subheader("Who earned the most", anchor=False)
     st.caption("Choose a row to see what one contributor earned, from what, and whether it was paid.")
     known = data.parties()
-    trend = data.sparks(metric("earned", by=["party"], where=here, grain="week", **days), "party", "earned_f64")
+    trend = data.sparks(metric("earned", by=["party"], where=here, grain="week", **days), ["party"], "earned_f64")
     sources = metric("earning_assets", by=["party"], where=here, **days).frame.select("party", "earning_assets")
     balance = data.open_balances(token)
     best = (

@@ -100,22 +100,31 @@ with frame.page(__doc__, needs="marts.usage_daily") as page:
         )
 
     st.subheader("By asset", anchor=False)
-    shown = ["chain_id", "asset_id", "asset_name", "asset_kind"]
     keys = ["chain_id", "asset_id", "asset_name"]
-    calls = metric("calls", "error_rate", "clients", by=shown, where=only, order="-calls", limit=200, **days).frame
+    calls = metric(
+        "calls", "error_rate", "clients", by=[*keys, "asset_kind"], where=only, order="-calls", limit=200, **days
+    )
     fast = metric("latency_p50", "latency_p95", by=keys, where=only, **days).frame
+    trend = data.sparks(metric("calls", by=keys, where=only, grain="week", **days), keys, "calls")
     value, tokens = data.values_of_assets(days)
-    trend = data.sparks(metric("calls", by=["asset_name"], where=only, grain="week", **days), "asset_name", "calls")
     table = (
-        calls.join(fast, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        calls.frame.join(trend, on=keys, how="left", nulls_equal=True, maintain_order="left")
         .join(value, on=["chain_id", "asset_id"], how="left", maintain_order="left")
-        .join(trend, on="asset_name", how="left", maintain_order="left")
+        .join(
+            fast.select("chain_id", "asset_id", "latency_p50", "latency_p95"),
+            on=["chain_id", "asset_id"],
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        .join(data.assets().frame(), on=["chain_id", "asset_id"], how="left", maintain_order="left")
+        .with_columns(pl.coalesce("asset", "asset_name", pl.lit("not named in the log")).alias("name"))
     )
     page.table(
         "assets",
         table,
         {
-            "asset_name": st.column_config.TextColumn("Asset", pinned=True),
+            "name": st.column_config.TextColumn("Asset", pinned=True),
             "asset_kind": st.column_config.TextColumn("Kind", width="small"),
             "calls": st.column_config.NumberColumn("Calls", format="localized", width="small"),
             "trend": st.column_config.AreaChartColumn("By week", y_min=0, width="small"),

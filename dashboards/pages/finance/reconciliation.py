@@ -4,8 +4,8 @@ import polars as pl
 import streamlit as st
 
 from dashboards import charts, choices, data, frame, statement
+from dashboards.data import metric
 from dashboards.frame import Tile
-from quality import statuses
 
 ICON = ":material/balance:"
 PLACE = 1
@@ -28,15 +28,14 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     with choices.bar():
         period = choices.picked("Period", ["All", *periods[:6]], "All", key="period")
         token = choices.token(tokens)
-    lines = every.filter(
-        (pl.col("chain_id") == token.chain_id)
-        & (pl.col("token") == token.address)
-        & (pl.lit(period == "All") | (pl.col("period") == period))
-    ).with_columns((~pl.col("status").str.starts_with("matched")).alias("is_open"))
+    lines = every.filter(pl.lit(period == "All") | (pl.col("period") == period)).with_columns(
+        (~pl.col("status").str.starts_with("matched")).alias("is_open")
+    )
     breaks = lines.filter("is_break")
-    matched = lines.filter(~pl.col("is_open"))
+    here = lines.filter((pl.col("chain_id") == token.chain_id) & (pl.col("token") == token.address))
+    matched = here.filter(~pl.col("is_open"))
     explained = lines.filter(pl.col("is_open") & ~pl.col("is_break"))
-    legs = lines.filter(pl.col("payout_run_id").is_not_null())
+    legs = here.filter(pl.col("payout_run_id").is_not_null())
     instructed, settled = data.exact_sum(legs["expected_raw"]), data.exact_sum(legs["settled_raw"])
     sound = data.exact_sum(matched.filter(pl.col("payout_run_id").is_not_null())["expected_raw"])
     matched_legs = legs.filter(~pl.col("is_open")).height
@@ -46,13 +45,19 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             frame.amount(f"Instructed, {token.symbol}", instructed, token),
             frame.amount(f"Settled of it, {token.symbol}", settled, token),
             frame.amount(f"Difference, {token.symbol}", settled - instructed, token),
-            frame.amount(f"At risk, {token.symbol}", data.exact_sum(breaks["at_risk"]), token),
+            frame.amount(f"At risk, {token.symbol}", data.exact_sum(here.filter("is_break")["at_risk"]), token),
         ]
     )
     frame.tiles(
         [
-            Tile("Open breaks", breaks.height, f"Of {lines.height} lines. What is explained is no break."),
-            Tile("Explained, open", explained.height, "In flight, not due, carried or held: open, with a reason."),
+            Tile(
+                "Open breaks", breaks.height, f"Of {lines.height} lines, in every token. What is explained is no break."
+            ),
+            Tile(
+                "Explained, open",
+                explained.height,
+                "In flight, not due, carried or held, in every token: open, with a reason.",
+            ),
             Tile(
                 "Legs matched",
                 data.part(matched_legs, legs.height),
@@ -79,7 +84,8 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             ),
             says=f"The walk in {token.symbol} from the opening to the closing balance.",
         )
-    control = data.exact_sum(walks["control_difference"])
+    asked = metric("walk_earned", "walk_settled", "control_difference", by=["chain_id", "token"])
+    control = data.exact_sum(asked.frame["control_difference"])
     st.caption(
         f"Control difference over all periods, chains and tokens: **{data.grouped(str(control))}** base units"
         + (" :material/check_circle:" if control == 0 else " :material/error: the walk does not close")
@@ -102,15 +108,16 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     shown = shown.filter(pl.col("status").is_in(wanted)) if wanted else shown
     page.table(
         "lines",
-        statement.table(shown.sort("is_break", "period", "recon_key", descending=[True, True, False]), token),
+        statement.table(shown.sort("is_break", "period", "recon_key", descending=[True, True, False])),
         {
             "standing": st.column_config.TextColumn("Status", pinned=True),
             "code": st.column_config.TextColumn("Code", width="small"),
             "period": st.column_config.TextColumn("Period", width="small"),
             "payee": st.column_config.TextColumn("Payee"),
-            "expected": st.column_config.TextColumn(f"Expected, {token.symbol}", alignment="right"),
-            "settled": st.column_config.TextColumn(f"Settled, {token.symbol}", alignment="right"),
-            "delta": st.column_config.TextColumn(f"Difference, {token.symbol}", alignment="right"),
+            "expected": st.column_config.TextColumn("Expected", alignment="right"),
+            "settled": st.column_config.TextColumn("Settled", alignment="right"),
+            "delta": st.column_config.TextColumn("Difference", alignment="right"),
+            "in": st.column_config.TextColumn("Token", width="small"),
             "why": st.column_config.TextColumn("What that means"),
             "ageing_bucket": st.column_config.TextColumn("Days open", width="small"),
             "owner": st.column_config.TextColumn("Owner", width="small"),
@@ -128,14 +135,9 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("Breaks by age", anchor=False)
-        aged = statement.ages(breaks, [name for _, name in statuses.BREAK_AGES] + [">90"], token)
         charts.show(
             charts.ranked(
-                aged,
-                "days",
-                "lines",
-                unit="breaks",
-                tips={"days": "Days open", "lines": "Breaks", "exact": token.symbol},
+                statement.ages(breaks), "days", "lines", unit="breaks", tips={"days": "Days open", "lines": "Breaks"}
             ),
             says="Open breaks by days since they were first seen.",
         )

@@ -93,7 +93,7 @@ with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
     assets = data.assets()
     by_asset = metric("gross_value", by=["asset_id"], where=here, order="-gross_value", limit=50, **days).frame
     trend = data.sparks(
-        metric("gross_value", by=["asset_id"], where=here, grain="week", **days), "asset_id", "gross_value_f64"
+        metric("gross_value", by=["asset_id"], where=here, grain="week", **days), ["asset_id"], "gross_value_f64"
     )
     best = by_asset.with_columns(
         pl.col("asset_id").replace_strict(assets.names(token.chain_id), default=None).alias("asset"),
