@@ -353,6 +353,11 @@ def chains() -> list[Chain]:
     return sorted(found, key=lambda one: (one.head_at or datetime.min.replace(tzinfo=UTC), -one.chain_id), reverse=True)
 
 
+def blocks() -> list[Answer]:
+    """An answer to read freshness from, on a page that asks for no metric."""
+    return [metric("indexed_blocks")] if "marts.chains" in versions() else []
+
+
 def as_of(answers: Sequence[Answer]) -> datetime | None:
     """How fresh the numbers are: the newest final block behind the answers, or the newest block where nobody asked."""
     stood = [answer.as_of.data_as_of for answer in answers if answer.as_of.data_as_of]

@@ -259,7 +259,7 @@ def standing(reading: data.Reading) -> None:
         st.badge(
             "recorded blocks", icon=":material/archive:", color="violet", help="Real blocks, served from recordings."
         )
-    fresh = data.as_of(reading.answers)
+    fresh = data.as_of(reading.answers or data.blocks())
     st.badge(
         f"as of {data.utc(fresh)} UTC" if fresh else "no blocks yet",
         icon=":material/schedule:",
@@ -359,7 +359,7 @@ def downloads(this: Page, reading: data.Reading, name: str, frame: pl.DataFrame)
         tables=reading.tables,
         filters={key: str(value) for key, value in st.query_params.to_dict().items()},
         gates={"passed": gates.passed, "total": gates.total, "failing": list(gates.failing)},
-        as_of=data.utc(data.as_of(reading.answers)),
+        as_of=data.utc(data.as_of(reading.answers or data.blocks())),
         provenance=weakest([one for answer in reading.answers for one in answer.metrics]) or "platform",
         cap=data.ROWS,
     )

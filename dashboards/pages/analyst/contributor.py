@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame
+from dashboards import charts, choices, data, frame, work
 from dashboards.data import metric
 
 ICON = ":material/person:"
@@ -14,7 +14,7 @@ with frame.page(__doc__, needs="marts.contributor_balances") as page:
     known = data.parties()
     names = dict(known.select("party", "name").iter_rows())
     balances = data.rows("marts.contributor_balances", limit=100_000)
-    people = sorted(balances["party"].unique(), key=lambda one: (names.get(one) or one).lower())
+    people = sorted(balances["party"].unique(), key=lambda one: (one not in names, (names.get(one) or one).lower()))
     with choices.bar():
         party = choices.one_of("Contributor", people, lambda one: names.get(one) or data.short(one), key="party")
         token = choices.token(data.tokens_among(balances.filter(pl.col("party") == party)))
@@ -45,17 +45,23 @@ with frame.page(__doc__, needs="marts.contributor_balances") as page:
     lines = metric("earned", by=["source_asset"], where=here, grain=grain)
     labels = {one: assets.get(one, f"asset {one}") for one in ranked["source_asset"]}
     parts = data.over_time(lines, grain)
-    charts.show(
-        charts.bars(
-            data.labelled(parts, "source_asset", {one: labels[one] for one in drawn}, "earned", token),
-            "value",
-            "who",
-            unit=f"{token.symbol} a {grain}",
-            order=[*dict.fromkeys(labels[one] for one in drawn), *(["Others"] if ranked.height > ASSETS_DRAWN else [])],
-            tips={"when": grain.capitalize(), "who": "Asset", "exact": token.symbol},
-        ),
-        says=f"What this contributor earned in {token.symbol} a {grain}, by the asset it came from.",
-    )
+    if parts.is_empty():
+        st.caption(f"Nothing was earned in {token.symbol}; what was paid stands below.")
+    else:
+        charts.show(
+            charts.bars(
+                data.labelled(parts, "source_asset", {one: labels[one] for one in drawn}, "earned", token),
+                "value",
+                "who",
+                unit=f"{token.symbol} a {grain}",
+                order=[
+                    *dict.fromkeys(labels[one] for one in drawn),
+                    *(["Others"] if ranked.height > ASSETS_DRAWN else []),
+                ],
+                tips={"when": grain.capitalize(), "who": "Asset", "exact": token.symbol},
+            ),
+            says=f"What this contributor earned in {token.symbol} a {grain}, by the asset it came from.",
+        )
 
     st.subheader("Earning lines", anchor=False)
     st.caption("Newest first. `guelta explain EARNING` takes a line apart down to terms, rounding and logs.")
@@ -110,3 +116,22 @@ with frame.page(__doc__, needs="marts.contributor_balances") as page:
         },
         says="Payouts to this contributor in this token, newest first.",
     )
+
+    judged = data.rows("marts.worker_quality", {"worker": party}, order=["labels", "task_id"], descending=[True, False])
+    if judged.height:
+        st.subheader("Quality of the work", anchor=False)
+        tasks = work.tasks(data.rows("marts.dataset_quality", order=["task_id"]))
+        page.table(
+            "work",
+            work.workers(judged, tasks),
+            {
+                "task": st.column_config.TextColumn("Task", pinned=True),
+                "labels": st.column_config.NumberColumn("Answers", format="localized", width="small"),
+                "annotator_accuracy_f64": st.column_config.NumberColumn("Approved", format="percent", width="small"),
+                "gold": st.column_config.TextColumn("Right on gold, 95 % interval"),
+                "reviews": st.column_config.NumberColumn("Reviews", format="localized", width="small"),
+                "reviewer_accuracy_f64": st.column_config.NumberColumn("As reviewer", format="percent", width="small"),
+                "signals": st.column_config.TextColumn("Signals"),
+            },
+            says="The contributor's work, task by task, with approval, gold accuracy and signals.",
+        )

@@ -1,4 +1,4 @@
-"""Payout reconciliation: do earned, instructed, settled and booked agree, and if not, why?"""
+"""Payout reconciliation: do earned, instructed, settled and booked agree?"""
 
 import polars as pl
 import streamlit as st
@@ -18,6 +18,7 @@ STEPS = {  # of the walk: label, and whether it adds to the balance
     "in_flight": ("In flight", -1),
     "closing": ("Closing", 0),
 }
+EXACT = 178  # pixels: 18 decimals and four groups in front of the point
 ASIDE = {"held": "Held, part of closing", "over": "Settled beyond what was earned"}
 
 with frame.page(__doc__, needs="marts.reconciliation") as page:
@@ -114,9 +115,9 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             "code": st.column_config.TextColumn("Code", width="small"),
             "period": st.column_config.TextColumn("Period", width="small"),
             "payee": st.column_config.TextColumn("Payee"),
-            "expected": st.column_config.TextColumn("Expected", alignment="right"),
-            "settled": st.column_config.TextColumn("Settled", alignment="right"),
-            "delta": st.column_config.TextColumn("Difference", alignment="right"),
+            "expected": st.column_config.TextColumn("Expected", alignment="right", width=EXACT),
+            "settled": st.column_config.TextColumn("Settled", alignment="right", width=EXACT),
+            "delta": st.column_config.TextColumn("Difference", alignment="right", width=EXACT),
             "in": st.column_config.TextColumn("Token", width="small"),
             "why": st.column_config.TextColumn("What that means"),
             "ageing_bucket": st.column_config.TextColumn("Days open", width="small"),
@@ -142,12 +143,14 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             says="Open breaks by days since they were first seen.",
         )
     with right:
-        st.subheader("Lines by status", anchor=False)
-        counts = lines.group_by("status").agg(pl.len().alias("lines")).sort("lines", "status", descending=[True, False])
-        worded = counts.with_columns(pl.col("status").str.replace_all("_", " ").alias("name"))
+        st.subheader("Breaks by status", anchor=False)
+        counts = breaks.group_by("status").agg(pl.len().cast(pl.Int64).alias("lines"))
+        worded = counts.sort("lines", "status", descending=[True, False]).with_columns(
+            pl.col("status").str.replace_all("_", " ").alias("name")
+        )
         charts.show(
-            charts.ranked(worded, "name", "lines", unit="lines", tips={"name": "Status", "lines": "Lines"}),
-            says="Lines of the reconciliation by status.",
+            charts.ranked(worded, "name", "lines", unit="breaks", tips={"name": "Status", "lines": "Breaks"}),
+            says="Open breaks by status.",
         )
 
     st.subheader("The walk, exactly", anchor=False)
@@ -157,9 +160,15 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
         {
             "period": st.column_config.TextColumn("Period", pinned=True, width="small"),
             "symbol": st.column_config.TextColumn("Token", width="small"),
-            **{name: st.column_config.TextColumn(label, alignment="right") for name, (label, _) in STEPS.items()},
-            **{name: st.column_config.TextColumn(label, alignment="right") for name, label in ASIDE.items()},
-            "control_difference": st.column_config.TextColumn("Control difference", alignment="right"),
+            **{
+                name: st.column_config.TextColumn(label, alignment="right", width=EXACT)
+                for name, (label, _) in STEPS.items()
+            },
+            **{
+                name: st.column_config.TextColumn(label, alignment="right", width=EXACT)
+                for name, label in ASIDE.items()
+            },
+            "control_difference": st.column_config.TextColumn("Control difference", alignment="right", width="medium"),
         },
         says="The walk of every period and token with exact amounts; the control difference must be 0.",
     )

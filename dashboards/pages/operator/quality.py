@@ -25,7 +25,8 @@ with frame.page(__doc__, needs="ops.gate_results") as page:
     only = st.segmented_control("Show", ["all rules", "failed"], default="all rules", key="show", bind="query-params")
     shown = results if only != "failed" else results.filter(~pl.col("passed"))
     shown = shown.with_columns(
-        pl.when("passed").then(pl.lit("✓ passed")).otherwise(pl.lit("✗ failed")).alias("status")
+        pl.col("rule_id").str.strip_prefix(pl.col("table_name") + ".").alias("rule"),
+        pl.when("passed").then(pl.lit("✓ passed")).otherwise(pl.lit("✗ failed")).alias("status"),
     ).sort("passed", "table_name", "rule_id")
     page.table(
         "gates",
@@ -33,7 +34,7 @@ with frame.page(__doc__, needs="ops.gate_results") as page:
         {
             "status": st.column_config.TextColumn("Status", pinned=True, width="small"),
             "table_name": st.column_config.TextColumn("Table"),
-            "rule_id": st.column_config.TextColumn("Rule", width="large"),
+            "rule": st.column_config.TextColumn("Rule", width="large"),
             "severity": st.column_config.TextColumn("Severity", width="small"),
             "failing": st.column_config.NumberColumn("Failing rows", format="localized"),
             "version": st.column_config.NumberColumn("Table version"),
