@@ -18,6 +18,8 @@ from indexer.devnet.story.calls import batch_root
 from indexer.devnet.story.clock import FINAL, FORK, HEAD, REORG_DEPTH
 from indexer.devnet.story.faults_planted import transposed
 
+pytest.importorskip("pyrevm", reason="no pyrevm wheel for this machine")
+
 VAULT, TOKEN = events("EarningsVault"), events("PaymentToken")
 
 

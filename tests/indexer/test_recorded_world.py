@@ -76,6 +76,12 @@ def test_a_recorded_world_is_the_live_world(tmp_path):
     assert {line["status"] for line in kept["answers"]["breaks"]} == set(CODES)
 
 
+def test_on_any_machine_the_recording_plays_to_the_heads_it_names():
+    world = RecordedEconomy(recorded.load())
+    assert {stage: world.play(stage).head.hash for stage in STAGES} == recorded.load().facts.heads
+    assert RecordedEconomy(recorded.load()).play("end").head.hash == world.chain.head.hash  # without the dropped branch
+
+
 def test_every_event_but_the_load_tests_own_is_recorded():
     topics = {log.topics[0] for outcome in recorded.load().outcomes.values() for log in outcome.logs}
     contracts = ("PaymentToken", "AssetRegistry", "EarningsVault", "Staking")
