@@ -69,6 +69,7 @@ def build(
     selection: Iterable[str] = (),
     gate: Gate | None = None,
     full: bool = False,
+    days: Iterable[date] = (),
     progress: Callable[[Built], None] | None = None,
 ) -> list[Built]:
     """Make what changed of the selected models, in order; each is visible in one commit or not at all.
@@ -81,13 +82,14 @@ def build(
         selection: tables, folders, ``+`` for everything they are made from; none is all.
         gate: looks at the staged rows before they are published, and raises GateRefused.
         full: make everything again, whatever changed.
+        days: make these days of dated tables again, beside those that changed.
         progress: called after each model.
 
     Raises:
         GateRefused: after the last model, naming every refused table and rule.
         BadModel: a model that DuckDB cannot bind, or whose rows are not what its header says.
     """
-    run = _Run(lake, gate, full, {model.name: model.digest for model in models_})
+    run = _Run(lake, gate, full, frozenset(days), {model.name: model.digest for model in models_})
     done: list[Built] = []
     refused: dict[str, GateRefused] = {}
     for model in select(models_, selection):
@@ -125,6 +127,7 @@ class _Run:
     lake: "Lake"
     gate: Gate | None
     full: bool
+    asked: frozenset[date]
     digests: Mapping[str, str]
     versions: dict[str, int] = field(default_factory=dict)
 
@@ -169,6 +172,8 @@ class _Run:
             if changed is None or (changed and model.partition.by is None):
                 return None, f"{name} changed"
             days |= changed
+        if model.partition.by == "day" and not days >= self.asked:
+            return _widen(days, model.partition.window) | self.asked, f"{len(self.asked)} days asked for"
         return _widen(days, model.partition.window), f"{len(days)} days changed" if days else "unchanged"
 
     def _affected(self, model: Model, pin: Mapping[str, int], name: str) -> set[date]:

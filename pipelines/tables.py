@@ -54,7 +54,7 @@ def asset_for(model: Model, models: list[Model]) -> dg.AssetsDefinition:
     )
     def table(context: dg.AssetExecutionContext, house: House) -> Iterator[Any]:
         lake = house.lake()
-        days = _days(context) if dated else None
+        days = _days(context) if dated else frozenset()
         gate = quality.gate(lake)
         try:
             (built,) = build(lake, models, selection=[model.name], gate=gate, days=days)
