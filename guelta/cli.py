@@ -7,6 +7,7 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,12 +80,16 @@ def follow(
     as_json: Json = False,
 ) -> None:
     """Index chains: backfill, then tail. Stops cleanly on Ctrl-C and goes on where it was."""
+    from guelta.decisions import Decisions
     from indexer.derive import derive
     from indexer.follow import follow as run
 
     settings = _settings()
     lake = _lake(settings)
-    with show.progress("blocks") as note:
+    with ExitStack() as held, show.progress("blocks") as note:
+        book = Decisions(settings.decisions)
+        for name in sorted(chains or settings.rpc):
+            held.enter_context(book.lease(f"follow:{settings.lake}:{name}"))
         results = run(
             settings,
             lake,
@@ -93,7 +98,7 @@ def follow(
             until=until,
             progress=lambda _, done, of, text: note(done, of, text),
         )
-    derived = derive(lake)
+        derived = derive(lake)
     show.followed(results, derived, as_json)
 
 

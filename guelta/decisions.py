@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,16 +195,23 @@ class Decisions:
 
     @contextmanager
     def lease(self, name: str, seconds: float = 30) -> Iterator["Lease"]:
-        """Hold ``name`` against a second writer; it saves work, the lake's commit protocol saves the data.
+        """Hold ``name`` against a second writer, renewed while the block runs.
+
+        It saves work; the lake's commit protocol saves the data.
 
         Raises:
             LeaseHeld: another living process has it.
         """
         lease = Lease(self._engine, name, f"{socket.gethostname()}:{os.getpid()}", seconds)
         lease.take()
+        over = threading.Event()
+        keeper = threading.Thread(target=lease.keep, args=(over, seconds / 3), daemon=True)
+        keeper.start()
         try:
             yield lease
         finally:
+            over.set()
+            keeper.join()
             lease.give_back()
 
     def _head(self) -> str:
@@ -244,7 +252,11 @@ class Lease:
             f"{datetime.fromtimestamp(held['until'], UTC):%H:%M:%S} UTC; stop that process or wait"
         )
 
-    renew = take
+    def keep(self, over: threading.Event, every_s: float) -> None:
+        """Renew until ``over``; a failed renewal is tried again, for the data has its own fence."""
+        while not over.wait(every_s):
+            with suppress(OperationalError, LeaseHeld):
+                self.take()
 
     def give_back(self) -> None:
         with self._engine.begin() as con:

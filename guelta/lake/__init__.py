@@ -152,13 +152,22 @@ class Lake:
         return Table(self, _spec_of(name, open_table(self._uri(name), self.storage)))
 
     def drop(self, name: str) -> None:
-        """Remove a derived table so that it can be rebuilt; raw tables are refused."""
+        """Remove a table whose rows can all be made again: a model's, or an event table decoded from raw.logs.
+
+        Raises:
+            BadSetting: raw data that came from outside, of which this may be the only copy.
+        """
         import shutil
 
-        if name.startswith("raw.") and not name.startswith("raw.derived"):
-            raise BadSetting(
-                f"{name} is raw data and is never dropped; derived tables are rebuilt with guelta build --full"
-            )
+        if name.startswith("raw.") and self.exists(name):
+            table = self.table(name)
+            apps = list(table.cursors())
+            decoded = [app for app in apps if app.startswith("derive:") and app.endswith(f":{name}")]
+            if apps != decoded or not (apps or table.rows() == 0):
+                raise BadSetting(
+                    f"{name} is raw data and is never dropped; event tables are decoded anew with guelta derive --anew "
+                    "TABLE, models are rebuilt with guelta build --full"
+                )
         shutil.rmtree(self._uri(name), ignore_errors=True)
 
     def tables(self) -> list[str]:
@@ -181,7 +190,13 @@ class Lake:
 
     def pin(self, names: Sequence[str] | None = None) -> dict[str, int]:
         """The current version of each table, to read one frozen state."""
-        return {name: self.table(name).version() for name in (names if names is not None else self.tables())}
+        return {name: self.version(name) for name in (names if names is not None else self.tables())}
+
+    def version(self, name: str) -> int:
+        """The current version of one table, in one look."""
+        if not self.exists(name):
+            raise Fatal(f"the lake {self.root} has no table {name}; run guelta build {name}, or follow and pull first")
+        return int(open_table(self._uri(name), self.storage).version())
 
     @contextmanager
     def duck(
@@ -250,6 +265,10 @@ class Table:
         found = {app: self.cursor(app) for app in apps if app.startswith(prefix)}
         return {app: cursor for app, cursor in found.items() if cursor is not None}
 
+    def commits(self, app: str) -> int:
+        """How many commits ``app`` made here; 0 also where the table was made anew since."""
+        return int(self._open().transaction_version(app) or 0)
+
     def append(self, data: "pa.Table | pl.DataFrame", *, cursor: Cursor | None = None) -> Commit:
         """Add rows; zero rows with a cursor move only the cursor."""
         rows = self.conform(data)
@@ -281,6 +300,12 @@ class Table:
     def changed(self, since: int | None) -> set[date] | None:
         """UTC days touched after version ``since``; None means all."""
         return changed_days(self._open(), since)
+
+    def decimal_bounds(self) -> list[str]:
+        """Decimal columns with bounds in the log: those may be false (30-lake §2.1). None, or readers lose rows."""
+        noted = pa.table(self._open().get_add_actions(flatten=True)).column_names
+        decimals = [field.name for field in self.spec.schema if pa.types.is_decimal(field.type)]
+        return [name for name in decimals if {f"min.{name}", f"max.{name}"} & set(noted)]
 
     def rows(self) -> int:
         actions = pa.table(self._open().get_add_actions(flatten=True))
