@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from guelta.lake import Cursor, Lake, Table, Where, eq, ge, gt
+from guelta.errors import ForeignLake
+from guelta.lake import Cursor, Lake, Table, TableSpec, Where, eq, ge, gt
 from indexer import protocols as folders
 from indexer import tables
 from indexer.decode.logs import Batch, decode_logs
@@ -61,16 +62,35 @@ def derive(
     Raises:
         BadSetting: deployments or protocols that contradict each other.
         CursorMoved: another process derives this lake now.
+        ForeignLake: an ABI changed the columns of an event table that has rows.
     """
     known = folders.shipped() if protocols is None else tuple(protocols)
-    for spec in (*registry.build(known, 0).tables.values(), tables.CONTRACTS, tables.QUARANTINE, tables.TOKENS):
+    for spec in (tables.CONTRACTS, tables.QUARANTINE, tables.TOKENS):
         lake.create(spec)
+    for spec in registry.build(known, 0).tables.values():
+        _create(lake, spec)
     if not lake.exists(LOGS):
         return []
     return [
         _Chain(lake, known, chain_id, names, (calls or {}).get(chain_id)).run(progress)
         for chain_id, names in _chains(lake).items()
     ]
+
+
+def _create(lake: Lake, spec: TableSpec) -> None:
+    try:
+        lake.create(spec)
+    except ForeignLake as error:
+        have = lake.table(spec.name).spec.schema.names
+        raise ForeignLake(
+            f"{spec.name} has the columns of another ABI: it lacks {_less(spec.schema.names, have)} and has "
+            f"{_less(have, spec.schema.names)} too many; raw.logs holds every log, so decode it anew: "
+            f"guelta derive --anew {spec.name}"
+        ) from error
+
+
+def _less(one: Sequence[str], other: Sequence[str]) -> str:
+    return ", ".join(name for name in one if name not in other) or "nothing"
 
 
 def _chains(lake: Lake) -> dict[int, list[str]]:
@@ -119,7 +139,8 @@ class _Chain:
         seen = last.meta if last else {}
         nothing = DeriveResult(self.chain_id, seen.get("to", -1) + 1, seen.get("to", -1))
         declared = registry.build(self.known, self.chain_id, self.names)
-        closed = bool(last) and not seen.get("open")
+        self.anew = self._made_anew(seen)
+        closed = bool(last) and not seen.get("open") and not self.anew
         if closed and seen["source_version"] == self.version and seen["declared"] == declared.digest():
             return nothing
         with self.lake.duck([LOGS], pin={LOGS: self.version}) as con:
@@ -187,7 +208,7 @@ class _Chain:
 
     def _plan(self, name: str, digest: str, kept: int, seen: Mapping[str, Any], refused_to: int) -> _Plan:
         app = f"derive:{self.chain_id}:{name}"
-        known = seen.get("tables", {}).get(name)
+        known: Any = None if name in self.anew else seen.get("tables", {}).get(name)
         same = known is not None and known[0] == digest and seen.get("filter") == self.filter
         if same and not seen["open"]:
             return _Plan(app, known[1], kept, known[2], known[3], refused_to)
@@ -262,6 +283,15 @@ class _Chain:
             "to": span.last,
             "to_hash": span.window[-1][1] if span.window else "",
             "window": [list(block) for block in span.window],
+        }
+
+    def _made_anew(self, seen: Mapping[str, Any]) -> set[str]:
+        """Tables that lost their commits: somebody dropped them to have them decoded again."""
+        known = {name: state for name, state in seen.get("tables", {}).items() if name != UNKNOWN}
+        return {
+            name
+            for name, state in known.items()
+            if self.lake.exists(name) and self.lake.table(name).commits(f"derive:{self.chain_id}:{name}") != state[1]
         }
 
     def _refused_up_to(self) -> dict[str, int]:
