@@ -28,6 +28,7 @@ def take(url: str, names: list[str], to: Path, width: int = 1440) -> list[Shot]:
     """One picture a page and theme, as tall as the page."""
     to.mkdir(parents=True, exist_ok=True)
     taken = []
+    addresses = {one.path.stem: frame.address(one) for one in frame.pages()}
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=os.environ.get("GUELTA_CHROMIUM", "/usr/bin/chromium"),
@@ -39,7 +40,7 @@ def take(url: str, names: list[str], to: Path, width: int = 1440) -> list[Shot]:
             )
             page = context.new_page()
             for name in names:
-                page.goto(f"{url}/{name}")
+                page.goto(f"{url}/{addresses[name]}")
                 settle(page)
                 tall = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
                 page.set_viewport_size({"width": width, "height": max(700, min(int(tall), TALLEST))})

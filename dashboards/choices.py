@@ -66,7 +66,7 @@ def one_of(label: str, options: list[str], named: Callable[[str], str], *, key: 
     asked = st.query_params.get(key)
     place = options.index(asked) if asked in options else 0
     chosen = str(st.selectbox(label, options, index=place, format_func=named, width=280))
-    if chosen != asked:
+    if chosen != asked and (asked or chosen != options[0]):  # a default stays out of the URL
         st.query_params[key] = chosen
     return chosen
 

@@ -205,6 +205,11 @@ def pages() -> tuple[PageFile, ...]:
     return tuple(sorted(found, key=lambda one: (_rank(one.section), one.section, one.place, one.path.stem)))
 
 
+def address(page_file: PageFile) -> str:
+    """The page's path in the URL: the first page is the root itself."""
+    return "" if page_file == pages()[0] else page_file.path.stem
+
+
 def page_of(stem: str) -> Path:
     return next(one.path for one in pages() if one.path.stem == stem)
 
