@@ -208,7 +208,7 @@ def test_web3_reads_the_same() -> None:
         assert [(log["address"].lower(), log["logIndex"], log["data"].to_0x_hex()) for log in logs] == [
             (log["address"], int(log["logIndex"], 16), log["data"]) for log in chain.logs()
         ]
-        abi = [{"type": "function", "name": "balanceOf", "stateMutability": "view", "inputs": [{"type": "address", "name": "a"}], "outputs": [{"type": "uint256", "name": ""}]}]  # fmt: skip  # noqa: E501
+        abi = [{"type": "function", "name": "balanceOf", "stateMutability": "view", "inputs": [{"type": "address", "name": "a"}], "outputs": [{"type": "uint256", "name": ""}]}]  # fmt: skip
         token = w3.eth.contract(web3.Web3.to_checksum_address(contracts["payment_token_tusd"].address), abi=abi)
         person = web3.Web3.to_checksum_address(PEOPLE[0])
         assert token.functions.balanceOf(person).call() == contracts["payment_token_tusd"].read("balanceOf", PEOPLE[0])
