@@ -6,9 +6,9 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,10 +121,22 @@ def replay(
 
 
 @app.command(rich_help_panel="Bring data in")
+def derive(
+    anew: Annotated[list[str] | None, typer.Option(help="Drop this event table first; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decode the logs that are here into event tables, after a protocol was added or its ABI edited; asks no node."""
+    from indexer.derive import derive as run
+
+    lake = _lake(_settings())
+    for table in anew or ():
+        lake.drop(table)
+    show.followed([], run(lake), as_json)
+
+
+@app.command(rich_help_panel="Bring data in")
 def pull(
-    sources: Annotated[
-        list[str] | None, typer.Argument(help="Names in indexer/sources; default: all there are.")
-    ] = None,
+    sources: Annotated[list[str] | None, typer.Argument(help="Names in indexer/sources; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
     """Pull off-chain sources: the platform's database, the gateway's call logs, label sets, traces."""
@@ -133,13 +145,19 @@ def pull(
     settings = _settings()
     with show.progress("rows") as note:
         results = run(settings, _lake(settings), sources or (), progress=lambda what, rows: note(rows, None, what))
-    if as_json:
-        show.as_json([show.plain(r) for r in results])
-    else:
-        show.rows("Pulled", ["source", "table", "rows", "duplicates", "quarantined"], [show.plain(r) for r in results])
-        show.next_step("guelta build")
-    if any(r.quarantined for r in results):
-        show.say("some rows were refused: guelta check says why; they are in ops.quarantine and nothing is lost")
+    show.pulled(results, as_json)
+
+
+@app.command(rich_help_panel="Bring data in")
+def release(
+    table: Annotated[str, typer.Argument(help="An off-chain raw table, for example raw.platform_submissions.")],
+    rule: Annotated[str | None, typer.Option(help="Only rows that this rule refused.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge refused rows again after their contract was mended; those that pass enter the table, once."""
+    from indexer.release import release as run
+
+    show.released(run(_lake(_settings()), table, rule=rule, today=datetime.now(UTC).date()), as_json)
 
 
 @app.command(rich_help_panel="Compute")
@@ -156,14 +174,9 @@ def build(
     lake = _lake(settings)
     gate = quality.gate(lake)
     with show.progress("tables") as note:
-        built = run(lake, quality.tables(), selection=selection or (), gate=gate, full=full, progress=_counted(note))
-    if as_json:
-        show.as_json([show.plain(b) for b in built])
-        return
-    done = [b for b in built if not b.skipped]
-    show.rows("Built", ["name", "rows", "seconds"], [show.plain(b) for b in done])
-    show.say(f"{len(done)} built, {len(built) - len(done)} unchanged")
-    show.next_step("guelta check")
+        told = show.counted(note)
+        built = run(lake, quality.tables(), selection=selection or (), gate=gate, full=full, progress=told)
+    show.built(built, as_json)
 
 
 @app.command(rich_help_panel="Compute")
@@ -193,8 +206,7 @@ def check(tables: Names = None, as_json: Json = False) -> None:
     if as_json:
         show.as_json({**show.plain(report), "decisions": broken or "chain holds"})
     else:
-        for line in report.lines():
-            show.say(line)
+        show.say("\n".join(report.lines()))
         show.say(broken or "decisions: the hash chain holds")
     if broken or not report.passed:
         raise typer.Exit(1)
@@ -209,14 +221,10 @@ def reconcile(
     from quality.reconcile import summary
 
     found = summary(_lake(_settings()), period)
-    if as_json:
-        show.as_json(found.as_json())
-    else:
-        for line in found.lines():
-            show.say(line)
-        show.next_step(
-            f"guelta report payout-reconciliation --period {period}" if period != "all" else "guelta explain RECON_KEY"
-        )
+    show.told(found, as_json)
+    if not as_json:
+        named = f"guelta report payout-reconciliation --period {period}"
+        show.next_step(named if period != "all" else "guelta explain RECON_KEY")
     raise typer.Exit(found.exit_code)
 
 
@@ -232,10 +240,7 @@ def audit(
 
     settings = _settings()
     rows = [show.plain(row) for row in run(settings, _lake(settings), chain, first, last)]
-    if as_json:
-        show.as_json(rows)
-    else:
-        show.rows(f"Audit of {chain}", list(rows[0]) if rows else [], rows)
+    show.rows(f"Audit of {chain}", list(rows[0]) if rows else [], rows, as_json=as_json)
 
 
 @app.command(rich_help_panel="Ask")
@@ -285,12 +290,23 @@ def explain(
     """From an amount down to the logs, terms and rounding that made it."""
     from models.explain import explain as run
 
-    found = run(_lake(_settings()), identity)
-    if as_json:
-        show.as_json(found.as_json())
-    else:
-        for line in found.lines():
-            show.say(line)
+    show.told(run(_lake(_settings()), identity), as_json)
+
+
+@app.command(rich_help_panel="Ask")
+def sql(
+    text: Annotated[str, typer.Argument(help="One SELECT over marts, in quotes; or EXPLAIN of one.")],
+    limit: Annotated[int, typer.Option(help="At most this many rows; said when it cuts.")] = 10_000,
+    seconds: Annotated[float, typer.Option(help="Stopped after this.")] = 30.0,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Your own SQL, read-only, in a process that sees the marts and nothing else; written down in HOME/sql.jsonl."""
+    from guelta.lake.sandbox import query
+
+    settings = _settings()
+    found = query(_lake(settings), text, limit=limit, seconds=seconds, log=settings.home / "sql.jsonl")
+    show.queried(found, "csv" if as_csv else "json" if as_json else "table")
 
 
 @app.command(rich_help_panel="Report")
@@ -308,8 +324,7 @@ def report(
     if as_json:
         show.as_json(show.plain(manifest))
     else:
-        for line in manifest.lines():
-            show.say(line)
+        show.say("\n".join(manifest.lines()))
 
 
 @app.command(rich_help_panel="Operate")
@@ -317,13 +332,36 @@ def status(as_json: Json = False) -> None:
     """What is in the lake and how fresh it is: chains, tables, gates, the last closed period."""
     from quality.status import status as run
 
-    settings = _settings()
-    found = run(_lake(settings))
-    if as_json:
-        show.as_json(found.as_json())
-    else:
-        for line in found.lines():
-            show.say(line)
+    show.told(run(_lake(_settings())), as_json)
+
+
+@app.command(rich_help_panel="Operate")
+def doctor(as_json: Json = False) -> None:
+    """Can this work? Python, packages, disk, lake, decisions, endpoints, sources; exit 2 on a fault, 3 on silence."""
+    from quality.doctor import doctor as run
+
+    found = run(_settings())
+    show.told(found, as_json)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command(rich_help_panel="Operate")
+def rewind(
+    chain: Annotated[str, typer.Argument(help="A chain name or id.")],
+    to: Annotated[int, typer.Option("--to", help="The last block to keep.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it you are only told what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The operator's step after a reorg below finality: forget every block above one, final or not, then follow on."""
+    from indexer import rewind as step
+
+    lake = _lake(_settings())
+    show.counts(f"Above block {to}", "table", step.above(lake, chain, to), as_json=as_json)
+    if not yes:
+        raise BadSetting(f"nothing was changed; to remove these rows say: guelta rewind {chain} --to {to} --yes")
+    step.rewind(lake, chain, to)
+    if not as_json:
+        show.next_step(f"guelta follow {chain} --once, which fetches the blocks above and repairs the event tables")
 
 
 @app.command(rich_help_panel="Operate")
@@ -352,17 +390,6 @@ def maintain(as_json: Json = False) -> None:
 
     rows = [show.plain(row) for row in run(_lake(_settings()))]
     show.rows("Maintained", ["table", "files_before", "files_after", "removed"], rows, as_json=as_json)
-
-
-def _counted(note: show.Note) -> Callable[[object], None]:
-    done = 0
-
-    def one(built: object) -> None:
-        nonlocal done
-        done += 1
-        note(done, None, str(getattr(built, "name", "")))
-
-    return one
 
 
 def _settings() -> "Settings":

@@ -1,5 +1,6 @@
 """How the door speaks: tables, JSON, progress bars, and where to look next."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -51,6 +52,32 @@ def rows(title: str, columns: Sequence[str], lines: Sequence[Mapping[str, Any]],
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
+def counts(title: str, what: str, numbers: Mapping[str, int], *, as_json: bool = False) -> None:
+    rows(title, [what, "rows"], [{what: name, "rows": n} for name, n in numbers.items()], as_json=as_json)
+
+
+def told(found: Any, in_json: bool) -> None:
+    """What can say itself, in lines for people or as JSON."""
+    if in_json:
+        as_json(found.as_json())
+        return
+    for line in found.lines():
+        say(line)
+
+
+def queried(found: Any, form: str) -> None:
+    """The rows of somebody's SQL as a table, CSV or JSON; a cut is said where it spoils no output."""
+    columns, lines = found.table.column_names, found.table.to_pylist()
+    if form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([[_text(line[name]) for name in columns] for line in lines])
+    else:
+        rows(f"{len(lines):,} rows in {found.seconds:.2f} s", columns, lines, as_json=form == "json")
+    if found.truncated:
+        print(f"cut at {len(lines):,} rows; raise --limit, or aggregate", file=sys.stderr)
+
+
 def answer(found: Any, form: str) -> None:
     """An ``Answer`` of the metric layer as a table, CSV, JSON or its SQL."""
     if form == "sql":
@@ -82,6 +109,50 @@ def followed(results: Sequence[Any], derived: Sequence[Any], in_json: bool) -> N
     quarantined = sum(getattr(d, "quarantined", 0) for d in derived)
     say(f"{decoded:,} events decoded, {quarantined:,} in raw.quarantine")
     next_step("guelta build")
+
+
+def pulled(results: Sequence[Any], in_json: bool) -> None:
+    """What came in from each source, and whether something was refused."""
+    if in_json:
+        as_json([plain(r) for r in results])
+    else:
+        rows("Pulled", ["source", "table", "rows", "duplicates", "quarantined"], [plain(r) for r in results])
+        next_step("guelta build")
+    if any(r.quarantined for r in results):
+        why = "some rows were refused: guelta check says why; they are in ops.quarantine and nothing is lost"
+        print(why, file=sys.stderr if in_json else sys.stdout)
+
+
+def released(done: Any, in_json: bool) -> None:
+    """What left the quarantine, and what stays there for which reason."""
+    if in_json:
+        as_json(plain(done))
+        return
+    say(f"{done.released:,} released from ops.quarantine, {done.rows:,} of them new in {done.table}")
+    counts("Still refused", "rule", done.refused)
+    next_step("guelta build" if done.rows else "guelta status")
+
+
+def built(tables: Sequence[Any], in_json: bool) -> None:
+    if in_json:
+        as_json([plain(one) for one in tables])
+        return
+    done = [one for one in tables if not one.skipped]
+    rows("Built", ["name", "rows", "seconds"], [plain(one) for one in done])
+    say(f"{len(done)} built, {len(tables) - len(done)} unchanged")
+    next_step("guelta check")
+
+
+def counted(note: Note) -> Callable[[object], None]:
+    """A progress of things that are done one by one, each with a name."""
+    done = 0
+
+    def one(thing: object) -> None:
+        nonlocal done
+        done += 1
+        note(done, None, str(getattr(thing, "name", "")))
+
+    return one
 
 
 @contextmanager
@@ -145,6 +216,12 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.3f}".rstrip("0").rstrip(".")
     return str(_jsonable(value)) if isinstance(value, bytes | datetime) else str(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)):
+        return "" if value is None else str(value)
+    return str(_jsonable(value)) if isinstance(value, bytes | date) else json.dumps(value, default=_jsonable)
 
 
 def _jsonable(value: Any) -> Any:

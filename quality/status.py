@@ -34,7 +34,7 @@ class Status:
     data_as_of: datetime | None
     chains: tuple[ChainState, ...]
     tables: tuple[TableState, ...]
-    quarantined: int
+    quarantined: int  # refused rows that were not released since
 
     @property
     def demo(self) -> bool:
@@ -76,8 +76,8 @@ def status(lake: Lake) -> Status:
             sorted(rule for rule, (passed, severity) in latest.items() if not passed and severity == "critical")
         )
         tables.append(TableState(name, table.version(), table.rows(), len(latest), failing))
-    quarantined = lake.table("ops.quarantine").rows() if lake.exists("ops.quarantine") else 0
-    return Status(lake.root, lake.world, closed_period(as_of), as_of, tuple(chains), tuple(tables), quarantined)
+    refused, released = (lake.table(n).rows() if lake.exists(n) else 0 for n in ("ops.quarantine", "ops.released"))
+    return Status(lake.root, lake.world, closed_period(as_of), as_of, tuple(chains), tuple(tables), refused - released)
 
 
 def closed_period(as_of: datetime | None) -> str | None:

@@ -24,6 +24,20 @@ QUARANTINE = spec(
     partition=("month",),
 )
 
+# Nothing leaves the quarantine: a row that was let in later is named here beside it.
+RELEASED = spec(
+    "ops.released",
+    {
+        "quarantine_id": Text,
+        "table_name": Text,
+        "rule_id": Text,
+        "day": Day,  # of the release
+    },
+    key=("quarantine_id",),
+    required=("quarantine_id", "table_name", "rule_id", "day"),
+    partition=("month",),
+)
+
 GATE_RESULTS = spec(
     "ops.gate_results",
     {

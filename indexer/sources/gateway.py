@@ -60,6 +60,13 @@ def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> 
     yield total + _land(landing, batch, files)
 
 
+def received(row_key: str, row: dict[str, Any]) -> dict[str, str | None]:
+    """A refused line as it was received, from what the quarantine keeps of it: FILE:LINE ends its key."""
+    name, _, number = row_key.rpartition("/")[2].rpartition(":")
+    whole = {"rev": 1, "source": "gateway", "file": name, "line": number} | row
+    return {column: _text(value) for column, value in whole.items()}
+
+
 def _read(path: Path, state: list[Any] | None, landing: Landing, batch: _Batch) -> list[Any] | None:
     size = path.stat().st_size
     offset, lines, head = state or (0, 0, "")

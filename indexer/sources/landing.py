@@ -97,6 +97,18 @@ class Landing:
             self._cursor = cursor
         return PullResult(self.source, self.contract.table, fresh.height, twins, quarantined_rows, tuple(notes))
 
+    def readmit(self, rows: pl.DataFrame) -> tuple[int, dict[int, str]]:
+        """Judge rows again that were refused once; those that pass now are stored, unless they are already.
+
+        Returns:
+            how many are new in the table, and by position the rule that still refuses a row. The cursor stays.
+        """
+        checked = self.contract.check(rows)
+        fresh, _, conflicts = self._new(checked.good, None)
+        if fresh.height:
+            self.table.append(fresh.to_arrow())
+        return fresh.height, {p: rule for p, rule, _ in [*checked.bad.iter_rows(), *conflicts]}
+
     def drifted(self, columns: Sequence[str], lacking: Sequence[str], where: str) -> str:
         """The reason every row of a source without those columns is refused for."""
         return (

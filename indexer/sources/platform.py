@@ -82,6 +82,11 @@ def _pull_table(engine: "Engine", landing: Landing, contract: Contract) -> PullR
     return total
 
 
+def received(_row_key: str, row: dict[str, Any]) -> dict[str, str | None]:
+    """A refused row as it was received, from what the quarantine keeps of it."""
+    return {name: _zoned(_plain(value)) for name, value in row.items()}
+
+
 def _columns(connection: "Connection", name: str) -> list[str] | None:
     from sqlalchemy import text
     from sqlalchemy.exc import OperationalError, ProgrammingError
