@@ -212,7 +212,8 @@ class Economy:
 
     @cached_property
     def _exports(self) -> tuple[dict[str, list[str]], dict[str, int]]:
-        return call_logs.exported(self.calls, self.tokens, dice(self.seed, "dirt"), CHAIN_ID)
+        names = {asset.asset_id: asset.name for asset in self.assets}
+        return call_logs.exported(self.calls, self.tokens, names, dice(self.seed, "dirt"), CHAIN_ID)
 
     @cached_property
     def _platform(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, int]]]:

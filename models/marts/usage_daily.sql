@@ -5,7 +5,7 @@ columns:
   day: UTC day of the calls.
   chain_id: Chain of the asset; null where the calls are not tied to a chain.
   asset_id: The asset called; null where the log names it only by text.
-  asset_name: The asset's name; the log's where the registry has none.
+  asset_name: The asset's name as the log has it; marts.assets has the registry's.
   asset_kind: What it is (dataset, model, agent, app); null where it is not registered.
   client: The party that called.
   origin: How the calls came in (web2, web3, agent).

@@ -135,6 +135,5 @@ def _token(tokens: dict[tuple[int, bytes], dict[str, Any]], row: dict[str, Any])
 
 
 def _cutoff(chain: dict[str, Any]) -> str:
-    digest = chain.get("finalized_hash")
-    shown = "0x" + digest.hex() if isinstance(digest, bytes) else digest or ""
-    return f"block {chain.get('finalized_block')} {shown}".strip()
+    number, digest = chain["finalized"], chain["finalized_hash"]
+    return "not final yet" if number is None else f"block {number} {digest}"

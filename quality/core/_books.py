@@ -34,13 +34,21 @@ def books_of(inputs: Inputs) -> Books:
 
 
 def final_of(inputs: Inputs) -> dict[int, Final]:
-    """The last finalized block of each chain, and its time."""
+    """The last finalized block of each chain, and its time.
+
+    Heads are written after the data. A chain without one yet has nothing final: it stands before its first block.
+    """
     query = """
-        select heads.chain_id, max(heads.finalized_block) as block, max(blocks.block_time) as at
-        from raw.heads as heads
-        join raw.blocks as blocks
-            on blocks.chain_id = heads.chain_id and blocks.block_number <= heads.finalized_block
-        group by heads.chain_id
+        select blocks.chain_id, coalesce(max(heads.finalized_block), -1) as block,
+            coalesce(
+                max(case when blocks.block_number <= heads.finalized_block then blocks.block_time end),
+                min(blocks.block_time)
+            ) as at
+        from raw.blocks as blocks
+        left join (
+            select chain_id, max(finalized_block) as finalized_block from raw.heads group by chain_id
+        ) as heads on heads.chain_id = blocks.chain_id
+        group by blocks.chain_id
     """
     return {chain: Final(block, at) for chain, block, at in inputs.sql(query).iter_rows()}
 

@@ -11,7 +11,7 @@ from guelta.money import DECIMAL_LIMIT
 from models.build import Inputs
 from quality import statuses
 from quality.core._books import UPSTREAM, age, books_of, decimals_of
-from quality.matching import Books, Line, match
+from quality.matching import Books, Final, Line, match
 
 header = """
 title: Lines of the payout reconciliation, matched or not
@@ -97,7 +97,7 @@ def build(inputs: Inputs) -> pl.DataFrame:
 
 
 def _row(books: Books, line: Line, decimals: int | None) -> dict[str, Any]:
-    final, paid = books.final[line.chain_id], line.payout
+    final, paid = books.final.get(line.chain_id) or Final(-1, line.since), line.payout  # a chain not indexed yet
     code = line.code or statuses.code_of(line.status)
     broken = statuses.is_break(line.status)
     days = age(final.at, line.since)

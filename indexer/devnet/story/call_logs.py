@@ -28,7 +28,7 @@ def write(folder: Path, files: Mapping[str, Sequence[str]]) -> None:
 
 
 def exported(
-    calls: Sequence[Call], tokens: Mapping[str, str], rng: random.Random, chain_id: int
+    calls: Sequence[Call], tokens: Mapping[str, str], names: Mapping[int, str], rng: random.Random, chain_id: int
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
     """The lines of every day's file, and how many rows of each kind of dirt stand in them."""
     dirt: Counter[str] = Counter(duplicate=0, corrected=0, malformed=0, drifted=0, extra_column=0)
@@ -37,7 +37,7 @@ def exported(
     bad_every = max(1, len(calls) // 24)
     # Calls were made in order of their day but not within it.
     for number, call in enumerate(sorted(calls, key=lambda c: (c.at, c.call_id))):
-        line = _line(call, tokens, keys[call.client], chain_id)
+        line = _line(call, tokens, names[call.asset], keys[call.client], chain_id)
         day = line["at"][:10]
         if day == EXTRA_DAY:
             line["region"] = "eu-2"
@@ -64,7 +64,7 @@ def exported(
     return dict(files), dict(dirt)
 
 
-def _line(call: Call, tokens: Mapping[str, str], api_key: str, chain_id: int) -> Line:
+def _line(call: Call, tokens: Mapping[str, str], name: str, api_key: str, chain_id: int) -> Line:
     return {
         "call_id": call.call_id,
         "rev": 1,
@@ -75,6 +75,7 @@ def _line(call: Call, tokens: Mapping[str, str], api_key: str, chain_id: int) ->
         "origin": call.origin,
         "chain_id": chain_id,
         "asset_id": call.asset,
+        "asset_name": name,
         "provider": call.provider,
         "at": text(START + timedelta(microseconds=call.at)),
         "latency_us": call.latency_us,
