@@ -206,10 +206,7 @@ def _child() -> None:
     con = duckdb.connect(request["database"], read_only=True, config=_LOCKED)
     con.execute("set timezone = 'UTC'")
     con.execute("set lock_configuration = true")
-    with contextlib.suppress(OSError):
-        os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+    _become_nobody()
     out = sys.stdout.buffer
     out.write(b"ready\n")
     out.flush()
@@ -232,12 +229,22 @@ def _limit(seconds: int) -> None:
 
 
 def _leave_the_network() -> None:
-    """Where the kernel lets us: a network of nobody else, and death together with the parent."""
+    """Where the kernel lets us: a network of our own, with nobody in it."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         if libc.unshare(0x40000000):  # CLONE_NEWNET; without privilege only inside a user namespace of our own
             libc.unshare(0x50000000)
-        libc.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+
+
+def _become_nobody() -> None:
+    """After the file is open, for then nothing is left to be allowed to; and die together with the parent."""
+    with contextlib.suppress(OSError):
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL; a change of user would forget it
         libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
 
 

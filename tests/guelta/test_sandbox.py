@@ -1,7 +1,9 @@
 """Attacks on the SQL sandbox (50-surface §5): each is refused, stopped or harmless, and the machine stays as it was."""
 
+import contextlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -149,7 +151,9 @@ def _peak_bytes() -> int:
 
 
 def _children() -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["ps", "-eo", "ppid,pid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [line for line in listed if line.split()[0] == str(os.getpid())]
 
 
@@ -180,6 +184,32 @@ def test_the_machine_is_as_it_was(outcomes: dict[str, Outcome], lake: Lake) -> N
     assert lake.table("marts.payouts").read()["amount"].to_pylist() == [10**37 + 1, 7]
     assert [line for line in _children() if "sandbox.py" in line] == []
     assert _peak_bytes() - PEAK["before"] < 400 * 2**20  # the gigabytes stayed in the children
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_child_has_nothing_to_use(lake: Lake) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(Outcome, lake, STOPPED[0])
+        found: dict[str, Any] = {}
+        while not running.done():
+            for line in _children():
+                with contextlib.suppress(OSError):
+                    child = Path("/proc", line.split()[1])
+                    limits = (child / "limits").read_text()
+                    if "sandbox.py" not in line or not re.search(r"Max file size +0 +0 ", limits):
+                        continue  # somebody else, or not yet past its first lines
+                    found |= {
+                        "cwd": list((child / "cwd").iterdir()),
+                        "environ": (child / "environ").read_bytes(),
+                        "user": re.search(r"Uid:\s+(\d+)", (child / "status").read_text())[1],
+                        "memory": re.search(r"Max address space +(\d+)", limits)[1],
+                        "core": re.search(r"Max core file size +(\d+)", limits)[1],
+                        "files": re.search(r"Max open files +(\d+)", limits)[1],
+                    }
+            time.sleep(0.02)
+    user = "65534" if os.getuid() == 0 else str(os.getuid())
+    limits = {"memory": str(3 * 2**30), "core": "0", "files": "32"}
+    assert found == {"cwd": [], "environ": b"", "user": user} | limits
 
 
 def test_rows_types_limits_and_the_log(lake: Lake, tmp_path: Path) -> None:
@@ -214,3 +244,23 @@ def test_the_copy_moves_with_the_marts(lake: Lake, tmp_path: Path) -> None:
     payouts = lake.create(spec("marts.payouts", {"party": Text}, key=("party",)))
     payouts.append(pa.table({"party": ["eve"]}))  # the same version as the first copy, other rows
     assert query(lake, "from marts.payouts", log=None).table.to_pylist() == [{"party": "eve"}]
+
+
+def test_the_door_prints_exact_rows(lake: Lake, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from guelta.cli import app
+
+    env = {"GUELTA_HOME": str(tmp_path), "GUELTA_LAKE": lake.root}
+    text = "select party, amount, 'a,b'::blob as bytes, [1, 2] as parts from marts.payouts order by 1"
+    csv = CliRunner().invoke(app, ["sql", text, "--csv"], env=env)
+    assert csv.output.splitlines() == [
+        "party,amount,bytes,parts",
+        'ann,10000000000000000000000000000000000001,0x612c62,"[1, 2]"',
+        'ben,7,0x612c62,"[1, 2]"',
+    ]
+    rows = json.loads(CliRunner().invoke(app, ["sql", text, "--json", "--limit", "2"], env=env).output)
+    assert [row["amount"] for row in rows] == ["10000000000000000000000000000000000001", "7"]
+    cut = CliRunner().invoke(app, ["sql", text, "--csv", "--limit", "1"], env=env)
+    assert (cut.stdout.count("\n"), cut.stderr) == (2, "cut at 1 rows; raise --limit, or aggregate\n")
+    assert len((tmp_path / "sql.jsonl").read_text().splitlines()) == 3
