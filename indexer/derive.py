@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from guelta.errors import ForeignLake
+from guelta.errors import BadSetting, ForeignLake
 from guelta.lake import Cursor, Lake, Table, TableSpec, Where, eq, ge, gt
 from indexer import protocols as folders
 from indexer import tables
@@ -50,6 +50,7 @@ def derive(
     progress: Progress | None = None,
     protocols: Sequence[Protocol] | None = None,
     calls: Calls | None = None,
+    anew: Sequence[str] = (),
 ) -> list[DeriveResult]:
     """Brings every event table of every chain up to raw.logs, pinned at one version.
 
@@ -58,16 +59,22 @@ def derive(
         progress: told (logs done, logs in all, what).
         protocols: those of this package, unless others are given.
         calls: per chain id a reader of contracts (to, data) -> answer, asked once for tokens no protocol describes.
+        anew: event tables that are dropped first; every row of theirs is in raw.logs.
 
     Raises:
-        BadSetting: deployments or protocols that contradict each other.
+        BadSetting: deployments or protocols that contradict each other; a name in ``anew`` that no protocol declares.
         CursorMoved: another process derives this lake now.
         ForeignLake: an ABI changed the columns of an event table that has rows.
     """
     known = folders.shipped() if protocols is None else tuple(protocols)
     for spec in (tables.CONTRACTS, tables.QUARANTINE, tables.TOKENS):
         lake.create(spec)
-    for spec in registry.build(known, 0).tables.values():
+    declared = registry.build(known, 0).tables
+    if unknown := [name for name in anew if name not in declared]:
+        raise BadSetting(f"no protocol declares {', '.join(unknown)}; event tables are {', '.join(declared)}")
+    for name in anew:
+        lake.drop(name)
+    for spec in declared.values():
         _create(lake, spec)
     if not lake.exists(LOGS):
         return []

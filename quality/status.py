@@ -57,7 +57,7 @@ class Status:
         for state in self.tables:
             gates = f"{state.rules - len(state.failing)}/{state.rules} rules" if state.rules else ""
             told.append(f"  {state.table:<34} {state.rows:>12,} rows  v{state.version:<5} {gates}")
-        told.append(f"{self.quarantined:,} rows in ops.quarantine")
+        told.append(f"{self.quarantined:,} rows wait in ops.quarantine")
         told.append(f"last closed period: {self.last_closed_period or 'none yet'}")
         return told
 

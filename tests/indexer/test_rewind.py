@@ -133,6 +133,9 @@ def test_an_event_table_is_dropped_and_decoded_anew_and_no_other_raw_table(chain
     assert guelta("derive", "--anew", table, home=home, url="").exit_code == 0
     assert content(home) == before
     assert lake.table(table).version() < 5  # a new one
+    for name in ("raw.logs", "marts.payouts", "raw.nothing"):
+        wrong = guelta("derive", "--anew", name, home=home, url="")
+        assert f"no protocol declares {name}" in str(wrong.exception)
     for name in lake.tables():
         if name in {"raw.logs", "raw.blocks", "raw.transactions", "raw.chains", "raw.heads", "raw.quarantine"}:
             with pytest.raises(BadSetting, match=f"{name} is raw data and is never dropped"):
