@@ -128,10 +128,7 @@ def derive(
     """Decode the logs that are here into event tables, after a protocol was added or its ABI edited; asks no node."""
     from indexer.derive import derive as run
 
-    lake = _lake(_settings())
-    for table in anew or ():
-        lake.drop(table)
-    show.followed([], run(lake), as_json)
+    show.followed([], run(_lake(_settings()), anew=anew or ()), as_json)
 
 
 @app.command(rich_help_panel="Bring data in")
