@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from guelta.errors import BadSetting, Fatal, ForeignLake
-from guelta.lake.commit import Commit, Cursor, changed_days, open_table, read_cursor, write
+from guelta.lake.commit import Commit, Cursor, changed_days, explained, open_table, read_cursor, write
 from guelta.lake.read import attach, connection, relation_sql
 from guelta.lake.schema import SCHEMAS, TableSpec, conform
 from guelta.lake.where import ALL, Where, eq, ge, gt, isin, le, lt
@@ -72,12 +73,17 @@ class Lake:
         self.remote = "://" in self.root
         self.world = world or "real"
         if not self.remote:
-            self._claim(world)
+            try:
+                self._claim(world)
+            except OSError as error:
+                raise explained(self.root, error) from error
 
     def _claim(self, world: str | None) -> None:
         folder = Path(self.root)
-        marker = folder / _MARKER
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not marker.is_file()):
+        marker, draft = folder / _MARKER, folder / f"{_MARKER}.new"
+        # A draft alone is ours: an earlier claim was killed, or found no room, before the draft had its name.
+        strange = folder.is_dir() and any(path != draft for path in folder.iterdir()) and not marker.is_file()
+        if folder.is_file() or strange:
             raise ForeignLake(f"{folder} holds something Guelta did not make; name an empty folder, or move it away")
         if marker.is_file():
             found = json.loads(marker.read_text("utf-8"))["world"]
@@ -88,7 +94,6 @@ class Lake:
             self.world = found
             return
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"{_MARKER}.new"
         draft.write_text(json.dumps({"format": 1, "world": self.world}) + "\n", "utf-8")
         draft.rename(marker)
 
@@ -97,7 +102,14 @@ class Lake:
 
         Raises:
             ForeignLake: a table of that name with other columns, another key, or without our statistics whitelist.
+            OutOfSpace: the disk is full; the table was not made.
         """
+        try:
+            return self._created(spec)
+        except (OSError, DeltaError) as error:
+            raise explained(spec.name, error) from error
+
+    def _created(self, spec: TableSpec) -> "Table":
         uri = self._uri(spec.name)
         if not DeltaTable.is_deltatable(uri, self.storage):
             DeltaTable.create(

@@ -80,7 +80,7 @@ def write(
             time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  # jitter between writers, no secret
             continue
         except (OSError, DeltaError) as error:
-            raise _explained(spec.name, error) from error
+            raise explained(spec.name, error) from error
         fsync_commit(uri, table.version()) if "://" not in uri else None
         return Commit(table.version(), data.num_rows, days)
     raise CursorMoved(f"{spec.name}: {_TRIES} commits in a row met another writer ({last}); try again")
@@ -112,6 +112,16 @@ def _commit(
         writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
         commit_properties=CommitProperties(custom_metadata=metadata, app_transactions=transactions),
     )
+
+
+def explained(name: str, error: Exception) -> Fatal:
+    """Why nothing was written, in a sentence; delta-rs says a full disk in words of its own."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or "No space left" in str(error) or "os error 28" in str(error):
+        return OutOfSpace(
+            f"{name}: the disk is full; nothing was committed. Free space, then run the same command again"
+        )
+    return Fatal(f"{name}: the commit failed and changed nothing: {error}")
 
 
 def open_table(uri: str, storage: Mapping[str, str] | None = None, version: int | None = None) -> DeltaTable:
@@ -193,12 +203,3 @@ def _days(data: pa.Table) -> frozenset[date]:
     if "day" not in data.column_names:
         return frozenset()
     return frozenset(day for day in data["day"].unique().to_pylist() if day is not None)
-
-
-def _explained(name: str, error: Exception) -> Exception:
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or "No space left" in str(error) or "os error 28" in str(error):
-        return OutOfSpace(
-            f"{name}: the disk is full; nothing was committed. Free space, then run the same command again"
-        )
-    return Fatal(f"{name}: the commit failed and changed nothing: {error}")
