@@ -74,19 +74,18 @@ def derive(
         raise BadSetting(f"no protocol declares {', '.join(unknown)}; event tables are {', '.join(declared)}")
     for name in anew:
         lake.drop(name)
-    for spec in declared.values():
-        _create(lake, spec)
+    events = {name: _create(lake, spec) for name, spec in declared.items()}
     if not lake.exists(LOGS):
         return []
     return [
-        _Chain(lake, known, chain_id, names, (calls or {}).get(chain_id)).run(progress)
+        _Chain(lake, known, events, chain_id, names, (calls or {}).get(chain_id)).run(progress)
         for chain_id, names in _chains(lake).items()
     ]
 
 
-def _create(lake: Lake, spec: TableSpec) -> None:
+def _create(lake: Lake, spec: TableSpec) -> Table:
     try:
-        lake.create(spec)
+        return lake.create(spec)
     except ForeignLake as error:
         have = lake.table(spec.name).spec.schema.names
         raise ForeignLake(
@@ -131,8 +130,15 @@ class _Plan:
 
 class _Chain:
     def __init__(
-        self, lake: Lake, known: Sequence[Protocol], chain_id: int, names: Sequence[str], call: tokens.Call | None
+        self,
+        lake: Lake,
+        known: Sequence[Protocol],
+        events: Mapping[str, Table],
+        chain_id: int,
+        names: Sequence[str],
+        call: tokens.Call | None,
     ) -> None:
+        self.events = events
         self.lake, self.known, self.chain_id, self.names, self.call = lake, known, chain_id, names, call
         self.quarantine = lake.table(tables.QUARANTINE.name)
         self.app = f"derive:{chain_id}:{UNKNOWN}"
@@ -294,12 +300,8 @@ class _Chain:
 
     def _made_anew(self, seen: Mapping[str, Any]) -> set[str]:
         """Tables that lost their commits: somebody dropped them to have them decoded again."""
-        known = {name: state for name, state in seen.get("tables", {}).items() if name != UNKNOWN}
-        return {
-            name
-            for name, state in known.items()
-            if self.lake.exists(name) and self.lake.table(name).commits(f"derive:{self.chain_id}:{name}") != state[1]
-        }
+        known = {name: state[1] for name, state in seen.get("tables", {}).items() if name in self.events}
+        return {name for name, n in known.items() if self.events[name].commits(f"derive:{self.chain_id}:{name}") != n}
 
     def _refused_up_to(self) -> dict[str, int]:
         """Per table the last block of this chain with a row in raw.quarantine."""
