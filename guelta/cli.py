@@ -116,7 +116,12 @@ def replay(
     from guelta.demo import replayed
 
     replayed(
-        _settings(), files, follow_too=follow_too, once=once, show_result=lambda r, d: show.followed(r, d, as_json)
+        _settings(),
+        files,
+        follow_too=follow_too,
+        once=once,
+        show_result=lambda r, d: show.followed(r, d, as_json),
+        say=show.aside if as_json else show.say,
     )
 
 

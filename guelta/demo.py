@@ -62,6 +62,7 @@ def replayed(
     follow_too: bool,
     once: bool,
     show_result: Callable[[Sequence[Any], Sequence[Any]], None],
+    say: Callable[[str], None] = show.say,
 ) -> None:
     """Serve recordings as chains; with ``follow_too``, index them into a lake of their own below the home."""
     from guelta.lake import Lake
@@ -75,9 +76,9 @@ def replayed(
     with ExitStack() as servers:
         urls = {chain_of(i).name: (servers.enter_context(serving(chain)).url,) for i, chain in sorted(chains.items())}
         for name, (url,) in urls.items():
-            show.say(f"{name:<24} {url}")
+            say(f"{name:<24} {url}")
         if not follow_too:
-            show.say("serving recorded blocks; Ctrl-C stops")
+            say("serving recorded blocks; Ctrl-C stops")
             while True:
                 time.sleep(1)
         home = settings.home / "recorded"
@@ -86,7 +87,7 @@ def replayed(
         with show.progress("blocks") as note:
             results = follow(own, lake, list(urls), once=once, progress=lambda _, done, of, text: note(done, of, text))
         show_result(results, derive(lake))
-        show.say(f"indexed into {own.lake}; look at it with GUELTA_HOME={home} guelta build, then guelta status")
+        say(f"indexed into {own.lake}; look at it with GUELTA_HOME={home} guelta build, then guelta status")
 
 
 def _claim(settings: Settings, seed: int, scale: float, fresh: bool) -> "Lake":

@@ -22,6 +22,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def aside(line: str) -> None:
+    """What is said beside the result, so that a machine reads the result alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def next_step(command: str) -> None:
     say(f"next: {command}")
 
