@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from dashboards import frame, server
+from dashboards import contents, server
 from guelta.settings import load
 
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
@@ -28,7 +28,7 @@ def take(url: str, names: list[str], to: Path, width: int = 1440) -> list[Shot]:
     """One picture a page and theme, as tall as the page."""
     to.mkdir(parents=True, exist_ok=True)
     taken = []
-    addresses = {one.path.stem: frame.address(one) for one in frame.pages()}
+    addresses = {one.path.stem: contents.address(one) for one in contents.pages()}
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=os.environ.get("GUELTA_CHROMIUM", "/usr/bin/chromium"),
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="folder of the lake to show; default: the settings'")
     parser.add_argument("--to", type=Path, default=Path("build/screenshots"))
     parser.add_argument("--width", type=int, default=1440)
-    parser.add_argument("pages", nargs="*", default=[one.path.stem for one in frame.pages()])
+    parser.add_argument("pages", nargs="*", default=[one.path.stem for one in contents.pages()])
     asked = parser.parse_args()
     environment = os.environ | ({"GUELTA_HOME": str(asked.home)} if asked.home else {})
     with server.serving(load(environ=environment), 0) as (url, _):

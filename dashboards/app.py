@@ -4,7 +4,7 @@ from itertools import groupby
 
 import streamlit as st
 
-from dashboards.frame import HERE, pages
+from dashboards.contents import HERE, pages
 
 st.set_page_config(page_title="Guelta", page_icon=str(HERE / "guelta.png"), layout="wide")
 st.logo(str(HERE / "guelta.svg"), size="large", icon_image=str(HERE / "guelta-mark.svg"))

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import data
-from dashboards.data import Days, Token
+from dashboards import standing
+from dashboards.data import Days
+from dashboards.lookups import Token
 
 SPANS = {"7 days": 7, "30 days": 30, "90 days": 90, "All": 0}
 
@@ -83,7 +84,7 @@ def token(found: list[Token], *, key: str = "token") -> Token:
 
 def labels(found: list[Token]) -> dict[str, Token]:
     seen = [one.symbol for one in found]
-    chains = {one.chain_id: one.name for one in data.chains()}
+    chains = {one.chain_id: one.name for one in standing.chains()}
     return {
         one.symbol if seen.count(one.symbol) == 1 else f"{one.symbol} on {chains.get(one.chain_id, one.chain_id)}": one
         for one in found

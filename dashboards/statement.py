@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from dashboards import data
-from dashboards.data import Token
+from dashboards import figures, lookups, wording
+from dashboards.lookups import Token
 from quality import statuses
 
 SIGNS = {"matched": "✓", "explained": "◷", "major": "▲", "critical": "✖"}  # never colour alone
@@ -24,8 +24,8 @@ def standing(status: str) -> str:
 
 def table(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines as finance reads them, each in its own token; the exact base units stay beside it for the export."""
-    names = dict(data.parties().select("party", "name").iter_rows())
-    tokens = data.tokens()
+    names = dict(lookups.parties().select("party", "name").iter_rows())
+    tokens = lookups.tokens()
     known = {status: entry.meaning for status, entry in statuses.STATUSES.items()}
     purses = [
         tokens.get((chain, token)) or Token(chain, token, "base units", 0)
@@ -34,7 +34,7 @@ def table(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.with_columns(
         pl.col("status").map_elements(standing, pl.String).alias("standing"),
         pl.col("status").replace_strict(known, default=None, return_dtype=pl.String).alias("why"),
-        pl.col("party").map_elements(lambda one: names.get(one) or data.short(one), pl.String).alias("payee"),
+        pl.col("party").map_elements(lambda one: names.get(one) or wording.short(one), pl.String).alias("payee"),
         pl.Series("in", [purse.symbol for purse in purses], pl.String),
         *(
             pl.Series(
@@ -57,7 +57,7 @@ def ages(breaks: pl.DataFrame) -> pl.DataFrame:
 
 def bridge(walks: pl.DataFrame, steps: Mapping[str, tuple[str, int]], token: Token) -> pl.DataFrame:
     """The walk of the chosen periods as bars: where each step begins and ends, and whether it adds or takes away."""
-    total = {name: data.exact_sum(walks[name]) for name in steps if name in walks.columns}
+    total = {name: figures.exact_sum(walks[name]) for name in steps if name in walks.columns}
     ends = {
         "opening": walks["opening"][0],
         "closing": walks["closing"][-1],
@@ -77,7 +77,7 @@ def bridge(walks: pl.DataFrame, steps: Mapping[str, tuple[str, int]], token: Tok
 
 def walk(walks: pl.DataFrame, steps: Sequence[str]) -> pl.DataFrame:
     """Every walk with exact whole tokens; a token nobody described stays in base units."""
-    known = data.tokens()
+    known = lookups.tokens()
     columns = [name for name in (*steps, "control_difference") if name in walks.columns]
     rows = []
     for row in walks.iter_rows(named=True):

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from dashboards import data
+from dashboards import figures
 
 ESTIMATORS = {"mv": "Majority", "wawa": "Wawa", "one_coin": "One coin", "ds": "Dawid-Skene"}
 
@@ -40,7 +40,7 @@ def estimators(found: pl.DataFrame) -> pl.DataFrame:
         (
             row["name"],
             label,
-            data.part(row[f"gold_{short}"], row["gold_items"]),
+            figures.part(row[f"gold_{short}"], row["gold_items"]),
             f"{row[f'gold_{short}']} of {row['gold_items']}",
         )
         for row in found.iter_rows(named=True)

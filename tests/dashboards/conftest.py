@@ -6,10 +6,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboards import frame
+from dashboards import contents
 from guelta.settings import Settings
 
-APP = str(frame.HERE / "app.py")
+APP = str(contents.HERE / "app.py")
 TIMEOUT_S = 60
 
 
@@ -30,7 +30,7 @@ def pages_over(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     return opened
 
 
-@pytest.fixture(params=[one.path.relative_to(frame.HERE) for one in frame.pages()], ids=lambda path: path.stem)
+@pytest.fixture(params=[one.path.relative_to(contents.HERE) for one in contents.pages()], ids=lambda path: path.stem)
 def page_file(request: pytest.FixtureRequest) -> str:
     """Each page, by its path below dashboards/."""
     return str(request.param)

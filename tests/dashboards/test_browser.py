@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from dashboards import frame, server
+from dashboards import contents, server
 
 pytestmark = pytest.mark.browser
-PAGES = {one.path.stem: one for one in frame.pages()}
+PAGES = {one.path.stem: one for one in contents.pages()}
 # Streamlit asks for its own endpoints below the page's path before it asks below the root: a 404 each, and its own.
 OWN_PROBES = ("/_stcore/health", "/_stcore/host-config")
 
@@ -74,7 +74,7 @@ def look(browser, url):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("stem", list(PAGES))
 def test_a_page_is_whole_in_both_themes(look, stem, theme):
-    page, wrong = look(frame.address(PAGES[stem]), theme)
+    page, wrong = look(contents.address(PAGES[stem]), theme)
     page.wait_for_timeout(800)
     assert wrong == []
     assert page.locator("h1").inner_text() == PAGES[stem].question
@@ -88,7 +88,7 @@ def test_a_page_is_whole_in_both_themes(look, stem, theme):
 
 @pytest.mark.parametrize("stem", list(PAGES))
 def test_a_page_fits_a_phone(look, stem):
-    page, wrong = look(frame.address(PAGES[stem]), width=390)
+    page, wrong = look(contents.address(PAGES[stem]), width=390)
     main = '[data-testid="stMain"]'
     wide = page.evaluate(f"[document.documentElement.scrollWidth, document.querySelector('{main}').scrollWidth]")
     assert (max(wide) <= 390, wrong) == (True, [])

@@ -2,7 +2,7 @@
 
 import time
 
-from dashboards import frame
+from dashboards import contents
 from guelta.lake import Lake
 from guelta.settings import Settings, resolved
 
@@ -10,7 +10,7 @@ WARM_S = 0.3  # issue 2: server time of a warm rerun
 
 
 def asked_by(page_file):
-    return next(one for one in frame.pages() if str(one.path).endswith(page_file))
+    return next(one for one in contents.pages() if str(one.path).endswith(page_file))
 
 
 def badges(page):
@@ -72,7 +72,7 @@ def test_one_contributor_is_named_by_the_url(pages_over, demo_home):
 
 
 def test_every_page_file_is_in_the_menu_under_its_section():
-    assert {(one.section, one.path.stem, one.hidden) for one in frame.pages()} == {
+    assert {(one.section, one.path.stem, one.hidden) for one in contents.pages()} == {
         ("investor", "ecosystem", False),
         ("investor", "dictionary", False),
         ("analyst", "contributors", False),

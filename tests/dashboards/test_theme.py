@@ -4,9 +4,9 @@ import tomllib
 
 import pytest
 
-from dashboards import frame
+from dashboards import contents
 
-THEME = tomllib.loads((frame.HERE / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+THEME = tomllib.loads((contents.HERE / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
 READABLE, VISIBLE = 4.5, 1.5
 
 

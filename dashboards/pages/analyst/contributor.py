@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame, work
+from dashboards import charts, choices, data, figures, frame, lookups, series, tiles, wording, work
 from dashboards.data import metric
 
 ICON = ":material/person:"
@@ -11,46 +11,46 @@ HIDDEN = True
 ASSETS_DRAWN = 6  # the rest is one colour: more than seven cannot be told apart
 
 with frame.page(__doc__, needs="marts.contributor_balances") as page:
-    known = data.parties()
+    known = lookups.parties()
     names = dict(known.select("party", "name").iter_rows())
     balances = data.rows("marts.contributor_balances", limit=100_000)
     people = sorted(balances["party"].unique(), key=lambda one: (one not in names, (names.get(one) or one).lower()))
     with choices.bar():
-        party = choices.one_of("Contributor", people, lambda one: names.get(one) or data.short(one), key="party")
-        token = choices.token(data.tokens_among(balances.filter(pl.col("party") == party)))
+        party = choices.one_of("Contributor", people, lambda one: names.get(one) or wording.short(one), key="party")
+        token = choices.token(lookups.tokens_among(balances.filter(pl.col("party") == party)))
         grain = choices.grain()
     here = {"party": party, "chain_id": token.chain_id, "token": token.address}
 
     about = known.filter(pl.col("party") == party)
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.subheader(names.get(party) or data.short(party), anchor=False, width="content")
+        st.subheader(names.get(party) or wording.short(party), anchor=False, width="content")
         for role in filter(None, (about["roles"][0] or "").split(",") if about.height else []):
             st.badge(role.replace("_", " "), color="primary")
         st.caption(f"`{party}`")
 
-    mine = data.balance_of(balances, party, token)
-    frame.tiles(
+    mine = figures.balance_of(balances, party, token)
+    tiles.row(
         [
-            frame.amount(f"Earned, {token.symbol}", mine["earned"], token),
-            frame.amount(f"Instructed, {token.symbol}", mine["instructed"], token),
-            frame.amount(f"Paid, {token.symbol}", mine["paid"], token),
-            frame.amount(f"Open, {token.symbol}", mine["open"], token),
+            tiles.amount(f"Earned, {token.symbol}", mine["earned"], token),
+            tiles.amount(f"Instructed, {token.symbol}", mine["instructed"], token),
+            tiles.amount(f"Paid, {token.symbol}", mine["paid"], token),
+            tiles.amount(f"Open, {token.symbol}", mine["open"], token),
         ]
     )
 
     st.subheader("Earned, by source asset", anchor=False)
-    assets = data.assets().names(token.chain_id)
+    assets = lookups.assets().names(token.chain_id)
     ranked = metric("earned", by=["source_asset"], where=here, order="-earned").frame
     drawn = ranked["source_asset"].to_list()[:ASSETS_DRAWN]
     lines = metric("earned", by=["source_asset"], where=here, grain=grain)
     labels = {one: assets.get(one, f"asset {one}") for one in ranked["source_asset"]}
-    parts = data.over_time(lines, grain)
+    parts = series.over_time(lines, grain)
     if parts.is_empty():
         st.caption(f"Nothing was earned in {token.symbol}; what was paid stands below.")
     else:
         charts.show(
             charts.bars(
-                data.labelled(parts, "source_asset", {one: labels[one] for one in drawn}, "earned", token),
+                series.labelled(parts, "source_asset", {one: labels[one] for one in drawn}, "earned", token),
                 "value",
                 "who",
                 unit=f"{token.symbol} a {grain}",

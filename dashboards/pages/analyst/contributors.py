@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame, spread
+from dashboards import charts, choices, contents, data, figures, frame, lookups, series, spread, tiles
 from dashboards.data import metric
-from dashboards.frame import Tile
+from dashboards.tiles import Tile
 
 ICON = ":material/groups:"
 PLACE = 1
@@ -14,7 +14,7 @@ KINDS = {"usage": "From use", "task": "From work"}
 
 with frame.page(__doc__, needs="marts.earnings_daily") as page:
     with choices.bar():
-        token = choices.token(data.tokens_of("earned"))
+        token = choices.token(lookups.tokens_of("earned"))
         window = choices.window(data.span("marts.earnings_daily"))
         grain = choices.grain()
     here = {"chain_id": token.chain_id, "token": token.address}
@@ -26,11 +26,11 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
     amounts = [int(amount) for amount in people["earned"]]
     even = spread.of(amounts)
 
-    frame.tiles(
+    tiles.row(
         [
-            frame.money(f"Earned, {token.symbol}", now, "earned", token, window.against),
-            frame.money(f"Paid, {token.symbol}", paid, "paid", token, window.against),
-            frame.count("Earners", now, "earners", window.against),
+            tiles.money(f"Earned, {token.symbol}", now, "earned", token, window.against),
+            tiles.money(f"Paid, {token.symbol}", paid, "paid", token, window.against),
+            tiles.count("Earners", now, "earners", window.against),
             Tile("Gini", even.gini, f"0: all earn the same, 1: one earns all. Over {even.earners} earners.", "%.2f"),
             Tile("Held by the top 10", even.top10, "Share of earnings of the ten who earned the most.", "percent"),
         ]
@@ -40,8 +40,8 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
     with left:
         st.subheader("Earned over time", anchor=False)
         parts = [
-            data.long(
-                data.over_time(metric("earned", where=here | {"kind": kind}, grain=grain, **days), grain),
+            series.long(
+                series.over_time(metric("earned", where=here | {"kind": kind}, grain=grain, **days), grain),
                 {"earned": label},
                 token,
             )
@@ -67,10 +67,10 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
 
     st.subheader("Who earned the most", anchor=False)
     st.caption("Choose a row to see what one contributor earned, from what, and whether it was paid.")
-    known = data.parties()
-    trend = data.sparks(metric("earned", by=["party"], where=here, grain="week", **days), ["party"], "earned_f64")
+    known = lookups.parties()
+    trend = series.sparks(metric("earned", by=["party"], where=here, grain="week", **days), ["party"], "earned_f64")
     sources = metric("earning_assets", by=["party"], where=here, **days).frame.select("party", "earning_assets")
-    balance = data.open_balances(token)
+    balance = figures.open_balances(token)
     best = (
         people.select(
             "party", pl.col("earned").alias("earned_base_units"), pl.col("earned_f64").alias("earned_display_f64")
@@ -106,12 +106,12 @@ with frame.page(__doc__, needs="marts.earnings_daily") as page:
     )
     if chosen is not None:
         st.switch_page(
-            frame.page_of("contributor"), query_params={"party": best["party"][chosen], "token": token.symbol}
+            contents.page_of("contributor"), query_params={"party": best["party"][chosen], "token": token.symbol}
         )
 
     st.subheader("Which assets paid", anchor=False)
     by_asset = metric("earned", "earners", by=["source_asset"], where=here, order="-earned", limit=100, **days).frame
-    assets = data.assets()
+    assets = lookups.assets()
     named = by_asset.with_columns(
         pl.col("source_asset").replace_strict(assets.names(token.chain_id), default=None).alias("asset"),
         pl.col("source_asset").replace_strict(assets.kinds(token.chain_id), default=None).alias("asset_kind"),

@@ -3,13 +3,14 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame, work
+from dashboards import charts, choices, data, figures, frame, tiles, work
 from dashboards.data import metric
-from dashboards.frame import Tile
+from dashboards.tiles import Tile
 
 ICON = ":material/fact_check:"
 PLACE = 2
 BELIEFS = {"believed": "✓ believed", "contested": "▲ contested"}
+ACCEPTED = "Approved ÷ decided attempts."
 CONTESTED = "Estimators differ on 5 % or more of the items, and gold does not decide."
 DIFFERING = "Items on which Dawid-Skene and the majority differ ÷ items: where to spend gold and reviews."
 DRAWN = 16  # tasks in a chart; the table has all
@@ -27,20 +28,22 @@ with frame.page(__doc__, needs="marts.dataset_quality") as page:
     asked = metric("labelled_items", "duplicate_rate", where={"task_id": shown["task_id"].to_list()})
     total = {name: int(shown[name].sum()) for name in ("approved", "decided", "differing_items", "items", "labels")}
 
-    frame.tiles(
+    tiles.row(
         [
             Tile("Tasks", shown.height, "Each labels one dataset; a dataset may have several."),
-            frame.count("Items", asked, "labelled_items", ""),
+            tiles.count("Items", asked, "labelled_items", ""),
             Tile("Answers", total["labels"], "Repeats counted once."),
             Tile("Believed", shown.filter(pl.col("belief") == "believed").height, "Estimators agree, or gold decides."),
         ]
     )
-    frame.tiles(
+    tiles.row(
         [
             Tile("Contested", shown.filter(pl.col("belief") == "contested").height, CONTESTED),
-            Tile("Accepted", data.part(total["approved"], total["decided"]), "Approved ÷ decided attempts.", "percent"),
-            Tile("Disagreement", data.part(total["differing_items"], total["items"]), DIFFERING, "percent"),
-            frame.ratio("Duplicates", asked, "duplicate_rate", "Attempts that repeat an earlier one ÷ attempts.", ""),
+            Tile(
+                "Accepted", figures.part(total["approved"], total["decided"]), "Approved ÷ decided attempts.", "percent"
+            ),
+            Tile("Disagreement", figures.part(total["differing_items"], total["items"]), DIFFERING, "percent"),
+            tiles.ratio("Duplicates", asked, "duplicate_rate", "Attempts that repeat an earlier one ÷ attempts.", ""),
         ]
     )
 

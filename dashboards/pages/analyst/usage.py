@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame
+from dashboards import charts, choices, data, figures, frame, lookups, series, tiles, wording
 from dashboards.data import metric
 
 ICON = ":material/bolt:"
@@ -29,31 +29,31 @@ with frame.page(__doc__, needs="marts.usage_daily") as page:
         **days,
     )
     speed = metric(*QUANTILES, where=only, compare=window.compare, **days)
-    flow = data.over_time(metric(*COUNTS, where=only, grain=grain, **days), grain)
-    pace = data.over_time(metric(*QUANTILES, where=only, grain=grain, **days), grain)
+    flow = series.over_time(metric(*COUNTS, where=only, grain=grain, **days), grain)
+    pace = series.over_time(metric(*QUANTILES, where=only, grain=grain, **days), grain)
 
-    frame.tiles(
+    tiles.row(
         [
-            frame.count("Calls", now, "calls", window.against, flow),
-            frame.ratio("Error rate", now, "error_rate", "Failed calls ÷ calls.", window.against, flow),
-            frame.count("Model tokens read", now, "prompt_tokens", window.against, flow),
-            frame.count("Model tokens written", now, "completion_tokens", window.against, flow),
+            tiles.count("Calls", now, "calls", window.against, flow),
+            tiles.ratio("Error rate", now, "error_rate", "Failed calls ÷ calls.", window.against, flow),
+            tiles.count("Model tokens read", now, "prompt_tokens", window.against, flow),
+            tiles.count("Model tokens written", now, "completion_tokens", window.against, flow),
         ]
     )
-    frame.tiles(
+    tiles.row(
         [
             *(
-                frame.milliseconds(f"Latency {label}", speed, name, window.against, pace)
+                tiles.milliseconds(f"Latency {label}", speed, name, window.against, pace)
                 for name, label in QUANTILES.items()
             ),
-            frame.ratio("Settled calls", now, "paid_share", "Calls settled on chain ÷ calls.", window.against, flow),
+            tiles.ratio("Settled calls", now, "paid_share", "Calls settled on chain ÷ calls.", window.against, flow),
         ]
     )
 
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("Calls by origin", anchor=False)
-        by_origin = data.over_time(metric("calls", by=["origin"], where=only, grain=grain, **days), grain)
+        by_origin = series.over_time(metric("calls", by=["origin"], where=only, grain=grain, **days), grain)
         charts.show(
             charts.bars(
                 by_origin.select(
@@ -62,7 +62,7 @@ with frame.page(__doc__, needs="marts.usage_daily") as page:
                     "partial",
                     pl.col("origin").replace(ORIGINS).alias("who"),
                     pl.col("calls").cast(pl.Float64).alias("value"),
-                    pl.Series("exact", [data.grouped(str(one)) for one in by_origin["calls"]], pl.String),
+                    pl.Series("exact", [wording.grouped(str(one)) for one in by_origin["calls"]], pl.String),
                     pl.col("from").dt.strftime("%Y-%m-%d").alias("when"),
                 ),
                 "value",
@@ -105,8 +105,8 @@ with frame.page(__doc__, needs="marts.usage_daily") as page:
         "calls", "error_rate", "clients", by=[*keys, "asset_kind"], where=only, order="-calls", limit=200, **days
     )
     fast = metric("latency_p50", "latency_p95", by=keys, where=only, **days).frame
-    trend = data.sparks(metric("calls", by=keys, where=only, grain="week", **days), keys, "calls")
-    value, tokens = data.values_of_assets(days)
+    trend = series.sparks(metric("calls", by=keys, where=only, grain="week", **days), keys, "calls")
+    value, tokens = figures.values_of_assets(days)
     table = (
         calls.frame.join(trend, on=keys, how="left", nulls_equal=True, maintain_order="left")
         .join(value, on=["chain_id", "asset_id"], how="left", maintain_order="left")
@@ -117,7 +117,7 @@ with frame.page(__doc__, needs="marts.usage_daily") as page:
             nulls_equal=True,
             maintain_order="left",
         )
-        .join(data.assets().frame(), on=["chain_id", "asset_id"], how="left", maintain_order="left")
+        .join(lookups.assets().frame(), on=["chain_id", "asset_id"], how="left", maintain_order="left")
         .with_columns(pl.coalesce("asset", "asset_name", pl.lit("not named in the log")).alias("name"))
     )
     page.table(

@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame, statement
+from dashboards import charts, choices, data, figures, frame, lookups, statement, tiles, wording
 from dashboards.data import metric
-from dashboards.frame import Tile
+from dashboards.tiles import Tile
 
 ICON = ":material/balance:"
 PLACE = 1
@@ -24,7 +24,7 @@ ASIDE = {"held": "Held, part of closing", "over": "Settled beyond what was earne
 with frame.page(__doc__, needs="marts.reconciliation") as page:
     every = data.rows("marts.reconciliation", limit=200_000)
     walks = data.rows("marts.reconciliation_walk", limit=100_000)
-    tokens = data.tokens_among(every)
+    tokens = lookups.tokens_among(every)
     periods = sorted(every["period"].unique(), reverse=True)
     with choices.bar():
         period = choices.picked("Period", ["All", *periods[:6]], "All", key="period")
@@ -37,19 +37,19 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
     matched = here.filter(~pl.col("is_open"))
     explained = lines.filter(pl.col("is_open") & ~pl.col("is_break"))
     legs = here.filter(pl.col("payout_run_id").is_not_null())
-    instructed, settled = data.exact_sum(legs["expected_raw"]), data.exact_sum(legs["settled_raw"])
-    sound = data.exact_sum(matched.filter(pl.col("payout_run_id").is_not_null())["expected_raw"])
+    instructed, settled = figures.exact_sum(legs["expected_raw"]), figures.exact_sum(legs["settled_raw"])
+    sound = figures.exact_sum(matched.filter(pl.col("payout_run_id").is_not_null())["expected_raw"])
     matched_legs = legs.filter(~pl.col("is_open")).height
 
-    frame.tiles(
+    tiles.row(
         [
-            frame.amount(f"Instructed, {token.symbol}", instructed, token),
-            frame.amount(f"Settled of it, {token.symbol}", settled, token),
-            frame.amount(f"Difference, {token.symbol}", settled - instructed, token),
-            frame.amount(f"At risk, {token.symbol}", data.exact_sum(here.filter("is_break")["at_risk"]), token),
+            tiles.amount(f"Instructed, {token.symbol}", instructed, token),
+            tiles.amount(f"Settled of it, {token.symbol}", settled, token),
+            tiles.amount(f"Difference, {token.symbol}", settled - instructed, token),
+            tiles.amount(f"At risk, {token.symbol}", figures.exact_sum(here.filter("is_break")["at_risk"]), token),
         ]
     )
-    frame.tiles(
+    tiles.row(
         [
             Tile(
                 "Open breaks", breaks.height, f"Of {lines.height} lines, in every token. What is explained is no break."
@@ -61,11 +61,11 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             ),
             Tile(
                 "Legs matched",
-                data.part(matched_legs, legs.height),
+                figures.part(matched_legs, legs.height),
                 f"{matched_legs} of {legs.height} legs.",
                 "percent",
             ),
-            Tile("Value matched", data.part(sound, instructed), "Of the instructed amount.", "percent"),
+            Tile("Value matched", figures.part(sound, instructed), "Of the instructed amount.", "percent"),
         ]
     )
 
@@ -86,9 +86,9 @@ with frame.page(__doc__, needs="marts.reconciliation") as page:
             says=f"The walk in {token.symbol} from the opening to the closing balance.",
         )
     asked = metric("walk_earned", "walk_settled", "control_difference", by=["chain_id", "token"])
-    control = data.exact_sum(asked.frame["control_difference"])
+    control = figures.exact_sum(asked.frame["control_difference"])
     st.caption(
-        f"Control difference over all periods, chains and tokens: **{data.grouped(str(control))}** base units"
+        f"Control difference over all periods, chains and tokens: **{wording.grouped(str(control))}** base units"
         + (" :material/check_circle:" if control == 0 else " :material/error: the walk does not close")
         + " · tolerance is 0 base units"
     )

@@ -3,8 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import data, frame
-from dashboards.frame import PROVENANCE_SAID, Tile
+from dashboards import data, frame, tiles
+from dashboards.definitions import PROVENANCE_SAID
+from dashboards.tiles import Tile
 
 ICON = ":material/menu_book:"
 PLACE = 2
@@ -47,7 +48,7 @@ with frame.page(__doc__, needs="marts.tokens") as page:
     table = pl.DataFrame(rows)
     for word in words:
         table = table.filter(pl.concat_str(pl.all(), separator=" ").str.to_lowercase().str.contains(word, literal=True))
-    frame.tiles(
+    tiles.row(
         [
             Tile("Metrics", len({row["metric"] for row in rows})),
             Tile("Verified on-chain", len({row["metric"] for row in rows if row["provenance"] == "verified on-chain"})),

@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, choices, data, frame
+from dashboards import charts, choices, data, figures, frame, lookups, series, tiles, wording
 from dashboards.data import metric
 
 ICON = ":material/water:"
@@ -20,7 +20,7 @@ COUNTS = {  # label: metric, filter
 
 with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
     with choices.bar():
-        token = choices.token(data.tokens_of("gross_value"))
+        token = choices.token(lookups.tokens_of("gross_value"))
         window = choices.window(data.span("marts.ecosystem_daily"))
         grain = choices.grain()
         share = choices.picked("Show", ["Amount", "Share"], "Amount", key="show") == "Share"
@@ -28,32 +28,32 @@ with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
     days = window.days()
 
     now = metric(*MONEY, "take_rate", where=here, compare=window.compare, **days)
-    flow = data.over_time(metric("gross_value", *KEEPERS, "take_rate", where=here, grain=grain, **days), grain)
+    flow = series.over_time(metric("gross_value", *KEEPERS, "take_rate", where=here, grain=grain, **days), grain)
     counted = {
         label: metric(name, where=only, compare=window.compare, **days) for label, (name, only) in COUNTS.items()
     }
     counts = {
-        label: data.over_time(metric(name, where=only, grain=grain, **days), grain)
+        label: series.over_time(metric(name, where=only, grain=grain, **days), grain)
         for label, (name, only) in COUNTS.items()
     }
 
-    frame.tiles(
+    tiles.row(
         [
             *(
-                frame.money(f"{label}, {token.symbol}", now, name, token, window.against, flow)
+                tiles.money(f"{label}, {token.symbol}", now, name, token, window.against, flow)
                 for name, label in MONEY.items()
             ),
-            frame.ratio("Take rate", now, "take_rate", "Protocol revenue ÷ gross value.", window.against, flow),
+            tiles.ratio("Take rate", now, "take_rate", "Protocol revenue ÷ gross value.", window.against, flow),
         ]
     )
-    frame.tiles(
-        [frame.count(label, counted[label], name, window.against, counts[label]) for label, (name, _) in COUNTS.items()]
+    tiles.row(
+        [tiles.count(label, counted[label], name, window.against, counts[label]) for label, (name, _) in COUNTS.items()]
     )
 
     st.subheader("Where the value went", anchor=False)
     charts.show(
         charts.bars(
-            data.long(flow, SHOWN, token),
+            series.long(flow, SHOWN, token),
             "value",
             "who",
             unit="share of gross value" if share else f"{token.symbol} a {grain}",
@@ -64,21 +64,21 @@ with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
         says=f"Gross value in {token.symbol} a {grain}, split into the supply side and the protocol.",
     )
     page.offer("value", flow.drop("from", "to"))
-    gap = data.exact_sum(flow["gross_value"]) - sum(data.exact_sum(flow[name]) for name in KEEPERS)
+    gap = figures.exact_sum(flow["gross_value"]) - sum(figures.exact_sum(flow[name]) for name in KEEPERS)
     st.caption(
-        f"Gross value − supply side − protocol revenue − carry = **{data.grouped(str(gap))}** base units"
+        f"Gross value − supply side − protocol revenue − carry = **{wording.grouped(str(gap))}** base units"
         + (" :material/check_circle:" if gap == 0 else " :material/error: the parts do not add up")
         + " · pale bars are still running"
     )
 
     st.subheader("Gross value by token", anchor=False)
-    every = data.tokens_of("gross_value")
+    every = lookups.tokens_of("gross_value")
     with st.grid(columns=min(len(every), 3), min_column_width=260, gap="medium"):
         for one in every[:6]:
             only = metric("gross_value", where={"chain_id": one.chain_id, "token": one.address}, grain=grain, **days)
             charts.show(
                 charts.bars(
-                    data.long(data.over_time(only, grain), {"gross_value": one.symbol}, one),
+                    series.long(series.over_time(only, grain), {"gross_value": one.symbol}, one),
                     "value",
                     "who",
                     unit=f"{one.symbol} a {grain}",
@@ -90,9 +90,9 @@ with frame.page(__doc__, needs="marts.ecosystem_daily") as page:
             )
 
     st.subheader("Assets that earn the most", anchor=False)
-    assets = data.assets()
+    assets = lookups.assets()
     by_asset = metric("gross_value", by=["asset_id"], where=here, order="-gross_value", limit=50, **days).frame
-    trend = data.sparks(
+    trend = series.sparks(
         metric("gross_value", by=["asset_id"], where=here, grain="week", **days), ["asset_id"], "gross_value_f64"
     )
     best = by_asset.with_columns(

@@ -3,17 +3,17 @@
 import polars as pl
 import streamlit as st
 
-from dashboards import data, frame
-from dashboards.frame import Tile
+from dashboards import data, frame, standing, tiles
+from dashboards.tiles import Tile
 
 ICON = ":material/rule:"
 PLACE = 1
 
 with frame.page(__doc__, needs="ops.gate_results") as page:
-    results = data.newest_gates()
+    results = standing.newest_gates()
     refused = data.rows("ops.quarantine")
-    gates = data.gates()
-    frame.tiles(
+    gates = standing.gates()
+    tiles.row(
         [
             Tile("Rules checked", gates.total),
             Tile("Passed", gates.passed),
