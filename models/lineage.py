@@ -159,8 +159,8 @@ def _file_of(name: str, roots: Mapping[str, Path]) -> Path | None:
     top, *rest = name.split(".")
     if top not in roots or not rest:
         return None
-    file = roots[top].joinpath(*rest).with_suffix(".py")
-    return file if file.is_file() else None
+    place = roots[top].joinpath(*rest)
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
 @cache

@@ -164,6 +164,20 @@ def test_a_changed_file_is_read_again_and_only_code_changes_the_digest(files):
     assert first.digest == retitled.digest != changed.digest
 
 
+def test_the_code_of_a_model_is_all_it_imports_also_by_a_packages_name(tmp_path):
+    words = {
+        "core/lines.py": "from quality.matching import match",
+        "matching/__init__.py": "from quality.matching.books import Books",
+        "matching/books.py": "class Books: ...",
+        "matching/other.py": "nobody imports this",
+    }
+    for name, text in words.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    sources = lineage.python_sources(tmp_path / "core/lines.py", {"quality": tmp_path})
+    assert set(sources) == {text for name, text in words.items() if name != "matching/other.py"}
+
+
 def test_the_house_reads_its_own_models_and_each_is_made_from_what_exists():
     read = models.load()
     place = {model.name: i for i, model in enumerate(read)}

@@ -1,0 +1,45 @@
+"""Earned, instructed, settled, booked: which belongs to which, in exact integers, and what is left on each side.
+
+Stored references first, then equal amounts where nobody else could be meant, then sums, and only then FIFO between
+payouts and the earnings they discharge (40-earnings §6.2). The tolerance is 0 base units. Time is the chain's: a line
+stands where the last finalized block leaves it, never where the wall clock does.
+"""
+
+from collections import defaultdict
+
+from quality.matching.books import Booking, Books, Earning, Final, Leg, Line, Link, Matching, Payout
+from quality.matching.discharge import discharge, discharging_nothing
+from quality.matching.lines import bookings_without_a_leg, claim_line, leg_line, stands, stray_line
+from quality.matching.owed import open_lines
+from quality.matching.settle import settle
+
+__all__ = ["Booking", "Books", "Earning", "Final", "Leg", "Line", "Link", "Matching", "Payout", "match"]
+
+
+def match(books: Books) -> Matching:
+    """Put every leg, payout, booking and open earning on exactly one line."""
+    legs = sorted(books.legs, key=lambda leg: (leg.instructed_at, leg.run_id, leg.leg_no))
+    payouts = sorted(books.payouts, key=lambda p: (p.at, p.chain_id, p.block_number, p.log_index))
+    free = {payout.payout_id: payout for payout in payouts if payout.kind != "claim"}
+    found = settle(legs, free)
+
+    discharging = [(p, leg.party, leg.kind, leg.key) for leg in legs for p in found[leg.key].payouts]
+    discharging += [(p, p.party, "usage", p.key) for p in payouts if p.kind == "claim"]
+    links = discharge(books, discharging)
+    over: dict[str, int] = defaultdict(int)
+    for link in links:
+        if link.earning is None:
+            over[link.recon_key] += link.amount
+    booked = books.booked()
+
+    lines = [
+        leg_line(books, leg, found[leg.key], booked.get(leg.key), over[leg.key]) for leg in legs if stands(leg, found)
+    ]
+    lines += bookings_without_a_leg(books, legs)
+    lines += [claim_line(books, p, over[p.key]) for p in payouts if p.kind == "claim"]
+    paid = {(leg.chain_id, leg.wallet, leg.token, leg.amount): leg for leg in legs if found[leg.key].payouts}
+    strays = [stray_line(books, payout, paid) for payout in payouts if payout.payout_id in free]
+    lines += strays
+    lines += open_lines(books, legs)
+    links += discharging_nothing(books, legs, found, strays)
+    return Matching(sorted(lines, key=lambda line: line.recon_key), links)
