@@ -44,7 +44,7 @@ bench-%: $(UV) ## one measurement: make bench-pages
 
 screenshots: $(UV) tools ## pictures of every page, both themes, into docs/screenshots
 	$(UV) sync --frozen --all-groups --quiet
-	$(RUN) --all-groups python -m bench.screenshots
+	$(RUN) --all-groups python -m bench.screenshots --to docs/screenshots
 
 snapshot: $(UV) ## rewrite the graph snapshot after its diff was read
 	$(RUN) --all-groups python tests/graph.py > tests/graph.txt
