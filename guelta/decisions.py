@@ -183,6 +183,15 @@ class Decisions:
         with self._engine.connect() as con:
             return [_event(dict(row)) for row in con.execute(query).mappings()]
 
+    def pins(self, lake: str) -> dict[str, list[int]]:
+        """The versions of each table that a report of ``lake`` was made from: maintenance keeps them readable."""
+        kept: dict[str, set[int]] = {}
+        for event in self.events("pin"):
+            if event.payload["lake"] == lake:
+                for table, version in event.payload["versions"].items():
+                    kept.setdefault(table, set()).add(version)
+        return {table: sorted(versions) for table, versions in kept.items()}
+
     def verify(self) -> str | None:
         """None when the whole chain holds, else a sentence naming the first broken row."""
         before = GENESIS

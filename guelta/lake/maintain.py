@@ -24,13 +24,25 @@ class Maintained:
 
 
 def maintain(
-    lake: Lake, names: Sequence[str] = (), *, pins: Mapping[str, Sequence[int]] | None = None
+    lake: Lake,
+    names: Sequence[str] = (),
+    *,
+    pins: Mapping[str, Sequence[int]] | None = None,
+    keep_hours: int | None = None,
 ) -> list[Maintained]:
-    """Compact tables of many small files and vacuum all, keeping pinned versions readable."""
-    return [_one(lake, name, list((pins or {}).get(name, ()))) for name in (names or lake.tables())]
+    """Compact tables of many small files and vacuum all, keeping pinned versions readable.
+
+    Args:
+        lake: whose tables.
+        names: of these tables; none is all.
+        pins: versions that reports were made from, per table.
+        keep_hours: how long replaced files stay for readers; default what each table was made with.
+    """
+    pinned = pins or {}
+    return [_one(lake, name, list(pinned.get(name, ())), keep_hours) for name in (names or lake.tables())]
 
 
-def _one(lake: Lake, name: str, pinned: list[int]) -> Maintained:
+def _one(lake: Lake, name: str, pinned: list[int], keep_hours: int | None) -> Maintained:
     table = lake.table(name)
     handle = open_table(table.uri, lake.storage)
     before = len(handle.file_uris())
@@ -45,7 +57,8 @@ def _one(lake: Lake, name: str, pinned: list[int]) -> Maintained:
     handle.create_checkpoint()
     carry = CommitProperties(custom_metadata=carried(handle))
     gone = handle.vacuum(
-        retention_hours=table.spec.file_days * 24,
+        retention_hours=table.spec.file_days * 24 if keep_hours is None else keep_hours,
+        enforce_retention_duration=keep_hours is None,
         dry_run=False,
         full=True,
         keep_versions=pinned or None,
