@@ -42,9 +42,7 @@ class Inputs:
 
     def __init__(self, lake: "Lake", model: Model, pin: Mapping[str, int], con: Any, days: Days) -> None:
         self._lake, self._model, self._pin, self._con = lake, model, pin, con
-        self.days = (
-            days  # None: make every day; else only rows of these days are kept (window onward: and of later ones)
-        )
+        self.days = days  # None: every day; else only rows of these days are kept (window onward: and of later ones)
 
     def frame(self, name: str) -> "pl.LazyFrame":
         return self._lake.scan(self._known(name), version=self._pin[name])
@@ -188,7 +186,7 @@ class _Run:
         named = [name for name in _tables_in(model.rules) if name not in pin and self._version(name) is not None]
         views = {**pin, **{name: self.versions[name] for name in named}}
         with self.lake.duck(list(views), pin=views) as con:
-            spec, data = _run(self.lake, model, pin, con, days)
+            spec, data = _compute(self.lake, model, pin, con, days)
             data = conform(spec, data)
             if self.gate:
                 con.register("staged", data)
@@ -234,7 +232,7 @@ class _Run:
         return table.replace(kept, months & isin("day", differing), cursor=after).rows
 
 
-def _run(
+def _compute(
     lake: "Lake", model: Model, pin: Mapping[str, int], con: "duckdb.DuckDBPyConnection", days: Days
 ) -> "tuple[TableSpec, pa.Table]":
     import duckdb
