@@ -388,9 +388,12 @@ def up(
 @app.command(rich_help_panel="Operate")
 def maintain(as_json: Json = False) -> None:
     """Compact small files, write checkpoints, and remove files nobody pins; cursors are carried along."""
+    from guelta.decisions import Decisions
     from guelta.lake.maintain import maintain as run
 
-    rows = [show.plain(row) for row in run(_lake(_settings()))]
+    settings = _settings()
+    lake, book = _lake(settings), Decisions(settings.decisions)
+    rows = [show.plain(row) for row in run(lake, pins=book.pins(lake.root))]
     show.rows("Maintained", ["table", "files_before", "files_after", "removed"], rows, as_json=as_json)
 
 
