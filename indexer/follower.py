@@ -184,7 +184,7 @@ class Follower:
         for look in range(_LOOKS_AT_A_LOWER_HEAD):
             if self._store is None or head.number >= self._store.truth.to:
                 break
-            self.client.distrust()
+            self.client.distrust(self.client.turn)
             await self._pause(0.05 * 2**look)
             head = await self._latest()
         return head

@@ -60,17 +60,18 @@ async def read(client: ChainClient, source: Source, numbers: Sequence[int]) -> S
         GateRefused: a proof that this chain can give fails at every endpoint.
         BadRecording: neighbours in a recording that are no parent and child.
     """
+    turn = client.turn
     try:
         return await _read(client, source, numbers)
     except Moved as error:
-        client.distrust()
+        client.distrust(turn)
         if source.recorded is not None:
             raise BadRecording(f"recorded chain {source.chain.name}: {error}; record these blocks again") from error
         raise
     except Gone as error:
         raise Moved(str(error)) from error
     except Suspicious as error:
-        client.distrust()
+        client.distrust(turn)
         raise Moved(str(error)) from error
 
 

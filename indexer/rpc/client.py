@@ -43,7 +43,9 @@ class ChainClient(Protocol):
     async def logs(self, first: int, last: int, wanted: LogFilter) -> LogPage: ...
     async def logs_at(self, block: BlockRef, wanted: LogFilter) -> LogPage: ...
     async def receipts(self, blocks: Sequence[Header], check: Check | None) -> list[list[Receipt] | None]: ...
-    def distrust(self) -> None: ...
+    @property
+    def turn(self) -> int: ...
+    def distrust(self, turn: int) -> None: ...
     @property
     def hosts(self) -> list[str]: ...
 
@@ -71,8 +73,12 @@ class HttpClient:
     def hosts(self) -> list[str]:
         return self._pool.hosts
 
-    def distrust(self) -> None:
-        self._pool.distrust()
+    @property
+    def turn(self) -> int:
+        return self._pool.turn
+
+    def distrust(self, turn: int) -> None:
+        self._pool.distrust(turn)
 
     async def identity(self) -> Identity:
         if self._identity is None:

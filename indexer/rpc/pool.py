@@ -119,9 +119,18 @@ class Pool:
         """Of the endpoint whose turn it is."""
         return self._choose([]).spans
 
-    def distrust(self) -> None:
-        """What the current endpoint said did not hold together: ask another one next."""
-        self._turn += 1
+    @property
+    def turn(self) -> int:
+        """Whose turn it is; moves whenever an endpoint failed or was distrusted."""
+        return self._turn
+
+    def distrust(self, turn: int) -> None:
+        """What was heard since ``turn`` did not hold together: ask another endpoint, unless one is asked already.
+
+        Several readings fail together over one endpoint; were each to move on, two would come back to it.
+        """
+        if self._turn == turn:
+            self._turn += 1
 
     async def ask(
         self,

@@ -4,9 +4,11 @@ import shutil
 
 import dagster as dg
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from guelta.lake import Lake
+from guelta.lake import Lake, eq
+from guelta.lake.schema import Int32
 from guelta.settings import Settings, resolved
 from pipelines.definitions import defs
 from pipelines.resources import House
@@ -72,9 +74,7 @@ def test_the_sensor_asks_once_for_each_state_of_the_lake(house):
     assert isinstance(skipped, dg.SkipReason)
     blocks = lake.table("raw.blocks")
     row = blocks.read().slice(0, 1)
-    changed = row.set_column(row.schema.get_field_index("log_count"), row.schema.field("log_count"), [[7]])
-    from guelta.lake import eq
-
+    changed = row.set_column(row.schema.get_field_index("log_count"), "log_count", pa.array([7], Int32))
     number = row["block_number"].to_pylist()[0]
     blocks.replace(changed, eq("chain_id", 1337) & eq("month", row["month"][0].as_py()) & eq("block_number", number))
     moved = dg.build_sensor_context(resources={"house": resource}, cursor=first.cursor, definitions=defs)
