@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from Crypto.Hash import keccak as _pycryptodome
 
 try:  # three to nine times faster on short inputs, but wheels exist for one platform only: never a dependency
@@ -210,21 +208,6 @@ def is_subset(part: bytes, whole: bytes) -> bool:
     bits = int.from_bytes(part, "big")
     return bits & int.from_bytes(whole, "big") == bits
 
-
-def may_hold_any(blooms: npt.NDArray[np.uint8], groups: Iterable[Sequence[str]]) -> npt.NDArray[np.bool_]:
-    """For blooms as rows of 256 bytes: which rows may hold all items of at least one group.
-
-    A group is an (address, topic0) pair: pairs pass far fewer blocks than the union of addresses and topics does.
-    """
-    found = np.zeros(len(blooms), dtype=np.bool_)
-    for group in groups:
-        wanted = np.frombuffer(bloom(*group), dtype=np.uint8)
-        at = np.flatnonzero(wanted)  # at most three bytes an item: the other 250 need no look
-        found |= ((blooms[:, at] & wanted[at]) == wanted[at]).all(axis=1)
-    return found
-
-
-# -- private ---------------------------------------------------------------------------------------------------------
 
 _LEGACY = (("nonce", True), ("gasPrice", True), ("gas", True), ("to", False), ("value", True), ("input", False))
 _SIGNATURE = (("v", True), ("r", True), ("s", True))

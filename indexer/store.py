@@ -135,8 +135,6 @@ class Store:
         if self._chains.read(mine).to_pylist() != [row]:
             self._chains.replace(pa.Table.from_pylist([row], tables.CHAINS.schema), mine)
 
-    # -- private -----------------------------------------------------------------------------------------------------
-
     def _record(self, stretch: Stretch, below: int, hosts: Sequence[str]) -> None:
         """The proof record, one row a run. It is written before the logs, so no committed log lacks one."""
         now, chain, wanted = self._clock(), self._source.chain, self._source.wanted

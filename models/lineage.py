@@ -106,17 +106,6 @@ def order(models: Iterable["Model"]) -> list["Model"]:
     return list(placed.values())
 
 
-def dangling(models: Sequence["Model"]) -> dict[str, tuple[str, ...]]:
-    """Tables of ``core`` and ``marts`` that are read and made by no file, with who reads them."""
-    made = {model.name for model in models}
-    readers: dict[str, list[str]] = {}
-    for model in models:
-        for name in model.upstream:
-            if name not in made and name.partition(".")[0] in ("core", "marts"):
-                readers.setdefault(name, []).append(model.name)
-    return {name: tuple(found) for name, found in sorted(readers.items())}
-
-
 def code_digest(parts: Sequence[str]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 

@@ -227,8 +227,6 @@ class Devnet:
         """The header as a newHeads subscription gives it."""
         return pushed_header(self.flavour, block.body)
 
-    # -- private
-
     def _seal(self, timestamp: int, salt: bytes) -> Block:
         number = len(self._blocks)
         self._marks.append(self._machine.mark())

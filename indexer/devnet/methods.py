@@ -119,9 +119,6 @@ def wanted(query: dict[str, Any]) -> tuple[frozenset[str] | None, list[frozenset
     return _allowed(query.get("address")), [_allowed(topic) for topic in query.get("topics") or ()]
 
 
-# -- private ---------------------------------------------------------------------------------------------------------
-
-
 def _allowed(value: str | Sequence[str] | None) -> frozenset[str] | None:
     if not value:
         return None

@@ -138,9 +138,6 @@ def write(
     return head.hash
 
 
-# -- private ---------------------------------------------------------------------------------------------------------
-
-
 def _line(chain: Source, block: Block) -> bytes:
     body = block.body | {"transactions": block.transactions}
     record = {"chain": "devnet", "chain_id": chain.chain_id, "number": block.number, "block": body}

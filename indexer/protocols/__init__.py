@@ -18,7 +18,7 @@ that also applies at covered addresses (a proxy's Upgraded log).
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -92,18 +92,6 @@ def load(root: Traversable) -> tuple[Protocol, ...]:
                 f"{', '.join(sorted(standards))}, found {', '.join(sorted(unknown))}"
             )
     return found
-
-
-def watched(protocols: Sequence[Protocol], chain: Collection[str]) -> tuple[dict[bytes, int], frozenset[bytes]]:
-    """What to ask a chain for: deployed addresses with their start blocks, and the topic0s of standards anywhere.
-
-    Args:
-        protocols: as loaded.
-        chain: the names the chain goes by: its name and its id as text.
-    """
-    addresses = {d.address: d.start for p in protocols for c in p.contracts for d in c.deployments if d.chain in chain}
-    topics = {e.topic0 for p in protocols for c in p.contracts if c.scope for e in c.abi.events if not e.anonymous}
-    return addresses, frozenset(topics)
 
 
 def _protocol(folder: Traversable) -> Protocol:

@@ -142,9 +142,6 @@ def digest_of(rows: pa.Table) -> str:
     return hashlib.sha256(b"".join(starmap(_canonical_row, zip(*columns, strict=True)))).hexdigest()
 
 
-# -- private ---------------------------------------------------------------------------------------------------------
-
-
 class _Uneven(Exception):
     """Joined fields that do not have the template's fixed characters in place."""
 

@@ -8,7 +8,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -210,14 +209,11 @@ def test_every_tampering_changes_the_root() -> None:
 words = st.binary(min_size=20, max_size=32).map(lambda b: "0x" + b.hex())
 
 
-@given(st.lists(st.tuples(words, words), min_size=1, max_size=30), words, words)
-def test_a_bloom_never_denies_what_it_holds(logs: list[tuple[str, str]], address: str, topic: str) -> None:
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=30))
+def test_a_bloom_never_denies_what_it_holds(logs: list[tuple[str, str]]) -> None:
     whole = proof.union(proof.bloom(*log) for log in logs)
-    blooms = np.frombuffer(proof.EMPTY_BLOOM + whole, dtype=np.uint8).reshape(2, 256)
-    pairs = [*logs, (address, topic)]
     assert all(proof.may_hold(whole, *log) for log in logs)
-    for pair in pairs:  # the vectorised answer is the scalar one
-        assert proof.may_hold_any(blooms, [pair]).tolist() == [False, proof.may_hold(whole, *pair)]
+    assert not any(proof.may_hold(proof.EMPTY_BLOOM, *log) for log in logs)
     assert proof.is_subset(proof.bloom(*logs[0]), whole)
 
 

@@ -218,16 +218,6 @@ def test_a_broken_abi_names_its_file(tmp_path):
         protocols.load(write(tmp_path, "p", deployed(ONE), a=[{"type": "event", "name": "X", "inputs": 1}]))
 
 
-def test_what_a_chain_is_asked_for(tmp_path):
-    write(tmp_path, "one", deployed(ONE, "devnet"), a=[WAREHOUSE])
-    write(tmp_path, "two", deployed(TWO, "137"), a=[WAREHOUSE])
-    write(tmp_path, "three", STANDARD, a=[ERC4626])
-    known = protocols.load(tmp_path)
-    topics = frozenset({event(ERC4626, "").topic0})
-    assert protocols.watched(known, ["devnet", "1337"]) == ({ONE: 0}, topics)
-    assert protocols.watched(known, ["polygon", "137"]) == ({TWO: 0}, topics)
-
-
 def test_the_shipped_protocols_make_the_tables_models_count_on():
     chosen = registry.build(protocols.shipped(), 1337, ["devnet"])
     columns = {name: table.schema.names for name, table in chosen.tables.items()}
