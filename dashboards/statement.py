@@ -6,7 +6,7 @@ import polars as pl
 
 from dashboards import figures, lookups, wording
 from dashboards.lookups import Token
-from quality import statuses
+from quality import line_status
 
 SIGNS = {"matched": "✓", "explained": "◷", "major": "▲", "critical": "✖"}  # never colour alone
 
@@ -15,10 +15,10 @@ def standing(status: str) -> str:
     """Sign and words of a status."""
     if status.startswith("matched"):
         sign = SIGNS["matched"]
-    elif status in statuses.STATUSES and statuses.STATUSES[status].explained:
+    elif status in line_status.STATUSES and line_status.STATUSES[status].explained:
         sign = SIGNS["explained"]
     else:
-        sign = SIGNS[statuses.SEVERITY.get(statuses.code_of(status) or "", "major")]
+        sign = SIGNS[line_status.SEVERITY.get(line_status.code_of(status) or "", "major")]
     return f"{sign} {status.replace('_', ' ')}"
 
 
@@ -26,7 +26,7 @@ def table(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines as finance reads them, each in its own token; the exact base units stay beside it for the export."""
     names = dict(lookups.parties().select("party", "name").iter_rows())
     tokens = lookups.tokens()
-    known = {status: entry.meaning for status, entry in statuses.STATUSES.items()}
+    known = {status: entry.meaning for status, entry in line_status.STATUSES.items()}
     purses = [
         tokens.get((chain, token)) or Token(chain, token, "base units", 0)
         for chain, token in lines.select("chain_id", "token").iter_rows()
@@ -47,7 +47,7 @@ def table(lines: pl.DataFrame) -> pl.DataFrame:
 
 def ages(breaks: pl.DataFrame) -> pl.DataFrame:
     """Open breaks by bucket of age, every bucket of the one list."""
-    buckets = [*(name for _, name in statuses.BREAK_AGES), ">90"]
+    buckets = [*(name for _, name in line_status.BREAK_AGES), ">90"]
     return pl.DataFrame(
         [(bucket, breaks.filter(pl.col("ageing_bucket") == bucket).height) for bucket in buckets],
         {"days": pl.String, "lines": pl.Int64},

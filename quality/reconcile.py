@@ -9,7 +9,7 @@ from typing import Any
 from guelta.errors import BadSetting
 from guelta.lake import Lake
 from guelta.money import from_raw, whole
-from quality import statuses
+from quality import line_status
 
 _READ = ("core.earnings", "core.payouts", "core.payout_earnings", "core.reconciliation_lines", "core.tokens")
 
@@ -130,15 +130,15 @@ def summary(lake: Lake, period: str = "all") -> ReconcileSummary:
         ((as_of,),) = _rows(con, "select max(as_of_at) from core.reconciliation_lines")
         walk = [row for row in _walk(con, tokens) if period in ("all", row.period)]
     totals: dict[str, int] = {}
-    for status in statuses.STATUSES:
+    for status in line_status.STATUSES:
         if count := sum(line.status == status for line in lines):
             totals[status] = count
     return ReconcileSummary(
         period=period,
         as_of=as_of.isoformat() if as_of else "never",
         walk=tuple(walk),
-        breaks=tuple(line for line in lines if statuses.is_break(line.status)),
-        explained=tuple(line for line in lines if line.status not in _AGREED and not statuses.is_break(line.status)),
+        breaks=tuple(line for line in lines if line_status.is_break(line.status)),
+        explained=tuple(line for line in lines if line.status not in _AGREED and not line_status.is_break(line.status)),
         totals=totals,
     )
 

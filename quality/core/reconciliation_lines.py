@@ -9,7 +9,7 @@ import pyarrow as pa
 from guelta.lake.schema import Address, Amount, Bool, Day, Float64, Hash, Int32, Int64, Text, Timestamp
 from guelta.money import DECIMAL_LIMIT
 from models.build import Inputs
-from quality import statuses
+from quality import line_status
 from quality.core._books import UPSTREAM, age, books_of, decimals_of
 from quality.matching import Books, Final, Line, match
 
@@ -98,8 +98,8 @@ def build(inputs: Inputs) -> pl.DataFrame:
 
 def _row(books: Books, line: Line, decimals: int | None) -> dict[str, Any]:
     final, paid = books.final.get(line.chain_id) or Final(-1, line.since), line.payout  # a chain not indexed yet
-    code = line.code or statuses.code_of(line.status)
-    broken = statuses.is_break(line.status)
+    code = line.code or line_status.code_of(line.status)
+    broken = line_status.is_break(line.status)
     days = age(final.at, line.since)
     return {
         "recon_key": line.recon_key,
@@ -132,12 +132,12 @@ def _row(books: Books, line: Line, decimals: int | None) -> dict[str, Any]:
         "reason_code": line.reason,
         "code": code,
         "is_break": broken,
-        "severity": statuses.SEVERITY.get(code or "") if broken else None,
-        "owner": statuses.OWNERS.get(code or ""),
+        "severity": line_status.SEVERITY.get(code or "") if broken else None,
+        "owner": line_status.OWNERS.get(code or ""),
         "due_at": line.due_at,
         "first_seen_at": line.since,
         "age_days": days,
-        "ageing_bucket": statuses.break_age(days) if broken else None,
+        "ageing_bucket": line_status.break_age(days) if broken else None,
         "payable_bucket": _payable(line, final.at),
         "evidence": ",".join(line.evidence),
         "as_of_block": final.block,
@@ -153,7 +153,7 @@ def _at_risk(line: Line) -> int:
 def _payable(line: Line, now: datetime) -> str | None:
     if line.due_at is None or line.status not in _UNPAID | {"not_due", "in_flight"}:
         return None
-    return statuses.payable_age((now - line.due_at).days)
+    return line_status.payable_age((now - line.due_at).days)
 
 
 def _fitting(amount: int) -> int | None:

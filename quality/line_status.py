@@ -6,33 +6,33 @@ This is the one list: the matching, the pages and the reports read it from here.
 from typing import NamedTuple
 
 
-class Status(NamedTuple):
+class LineStatus(NamedTuple):
     code: str | None  # kind of break, 10-domain §11.3; None where the status is none
     explained: bool  # an explained line is no break
     meaning: str
 
 
-STATUSES: dict[str, Status] = {
-    "matched": Status(None, True, "settled as instructed, to the last unit"),
-    "matched_grouped": Status(None, True, "settled as instructed by several payouts, or together with other legs"),
-    "in_flight": Status(None, True, "sent, and not final yet"),
-    "timing": Status("E21", True, "settled in another period"),
-    "not_due": Status(None, True, "earned or instructed, and not due yet"),
-    "paid_late": Status("E02", False, "settled in full after the due date"),
-    "partial": Status("E03", False, "less was settled than instructed"),
-    "amount_mismatch": Status("E03", False, "two sides name different amounts"),
-    "missing_on_chain": Status("E02", False, "due, and nothing was settled"),
-    "unexpected_on_chain": Status("E01", False, "paid, and nothing was earned or instructed for it"),
-    "wrong_recipient": Status("E05", False, "the money went to another account"),
-    "wrong_token_or_chain": Status("E06", False, "the money left in another token or on another chain"),
-    "duplicate_payment": Status("E04", False, "the same leg was paid again"),
-    "reverted_or_failed": Status("E08", False, "the transaction failed; nothing moved"),
-    "reorged": Status("E09", False, "the payment stood in a block that is no longer part of the chain"),
-    "below_threshold_carried": Status(None, True, "too little for a leg of its own; carried to a later run"),
-    "on_hold": Status("E15", True, "held back on purpose"),
-    "disputed": Status("E16", True, "under dispute"),
-    "expired": Status("E22", True, "not claimed in time"),
-    "written_off": Status("E26", True, "closed by hand"),
+STATUSES: dict[str, LineStatus] = {
+    "matched": LineStatus(None, True, "settled as instructed, to the last unit"),
+    "matched_grouped": LineStatus(None, True, "settled as instructed by several payouts, or together with other legs"),
+    "in_flight": LineStatus(None, True, "sent, and not final yet"),
+    "timing": LineStatus("E21", True, "settled in another period"),
+    "not_due": LineStatus(None, True, "earned or instructed, and not due yet"),
+    "paid_late": LineStatus("E02", False, "settled in full after the due date"),
+    "partial": LineStatus("E03", False, "less was settled than instructed"),
+    "amount_mismatch": LineStatus("E03", False, "two sides name different amounts"),
+    "missing_on_chain": LineStatus("E02", False, "due, and nothing was settled"),
+    "unexpected_on_chain": LineStatus("E01", False, "paid, and nothing was earned or instructed for it"),
+    "wrong_recipient": LineStatus("E05", False, "the money went to another account"),
+    "wrong_token_or_chain": LineStatus("E06", False, "the money left in another token or on another chain"),
+    "duplicate_payment": LineStatus("E04", False, "the same leg was paid again"),
+    "reverted_or_failed": LineStatus("E08", False, "the transaction failed; nothing moved"),
+    "reorged": LineStatus("E09", False, "the payment stood in a block that is no longer part of the chain"),
+    "below_threshold_carried": LineStatus(None, True, "too little for a leg of its own; carried to a later run"),
+    "on_hold": LineStatus("E15", True, "held back on purpose"),
+    "disputed": LineStatus("E16", True, "under dispute"),
+    "expired": LineStatus("E22", True, "not claimed in time"),
+    "written_off": LineStatus("E26", True, "closed by hand"),
 }
 
 REASONS: dict[str, str] = {
