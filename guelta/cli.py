@@ -5,6 +5,7 @@ are imported inside the commands, so that ``guelta --help`` answers at once.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -378,7 +379,9 @@ def up(
     settings = _settings()
     _lake(settings)
     show.say("starting Dagster and the dashboards…")
-    with orchestration(settings, dagster_port) as (dagster, first), dashboards(settings, port) as (pages, second):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a terminated door leaves both servers behind
+    # The dashboards first: they are up in seconds, so a taken port is known before Dagster's long start.
+    with dashboards(settings, port) as (pages, first), orchestration(settings, dagster_port) as (dagster, second):
         show.say(f"dashboards  {pages}")
         show.say(f"dagster     {dagster}")
         show.say("Ctrl-C stops both")

@@ -17,7 +17,7 @@ from guelta.settings import Settings
 
 PORT = 3000
 _WAIT_S = 120.0  # a loaded machine takes half a minute to import everything twice
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0  # a commit is whole or absent, so a hard end loses nothing
 
 
 @contextmanager
@@ -65,9 +65,9 @@ def serving(settings: Settings, port: int | None = None) -> Iterator[tuple[str, 
 def _free(wanted: int | None) -> int:
     import socket
 
-    for port in (wanted,) if wanted else (PORT, 0):
+    for port in (PORT, 0) if wanted is None else (wanted,):
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port or 0))
+            probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise BadSetting(f"port {wanted} on 127.0.0.1 is taken; name another with --dagster-port, or none for a free one")
 
