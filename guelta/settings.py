@@ -98,7 +98,7 @@ def _from_environment(env: Mapping[str, str], rpc: dict[str, Any]) -> dict[str, 
     found: dict[str, Any] = {}
     storage: dict[str, str] = {}
     for key, value in env.items():
-        if not key.startswith("GUELTA_") or key in {"GUELTA_CONFIG", "GUELTA_CHROMIUM"}:
+        if not key.startswith("GUELTA_") or key in {"GUELTA_CONFIG", "GUELTA_CHROMIUM", "GUELTA_ANVIL"}:
             continue
         name = key.removeprefix("GUELTA_").lower()
         if name.startswith("rpc_"):

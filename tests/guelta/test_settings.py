@@ -41,3 +41,7 @@ def test_secrets_are_masked(tmp_path):
     settings = load(None, env)
     assert settings.storage == {"AWS_SECRET_ACCESS_KEY": "hunter2"}
     assert "hunter2" not in str(settings.shown())
+
+
+def test_what_names_a_tool_for_the_tests_is_no_setting():
+    assert load(None, {"GUELTA_ANVIL": "/opt/anvil", "GUELTA_CHROMIUM": "/opt/chromium"}) == load(None, {})
