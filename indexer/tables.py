@@ -1,5 +1,7 @@
 """The raw tables of a chain: what each row is, and which columns say where it came from."""
 
+import pyarrow as pa
+
 from guelta.lake.schema import (
     Address,
     Amount,
@@ -16,6 +18,17 @@ from guelta.lake.schema import (
 )
 
 _CHAIN_MONTH = ("chain_id", "month")
+COORDINATES: dict[str, pa.DataType] = {  # where a log stands
+    "chain_id": Int64,
+    "block_number": Int64,
+    "block_hash": Hash,
+    "block_time": Timestamp,
+    "day": Day,
+    "tx_hash": Hash,
+    "tx_index": Int32,
+    "log_index": Int32,
+    "address": Address,
+}
 
 BLOCKS = spec(
     "raw.blocks",
@@ -46,15 +59,7 @@ BLOCKS = spec(
 LOGS = spec(
     "raw.logs",
     {
-        "chain_id": Int64,
-        "block_number": Int64,
-        "block_hash": Hash,
-        "block_time": Timestamp,
-        "day": Day,
-        "tx_hash": Hash,
-        "tx_index": Int32,
-        "log_index": Int32,
-        "address": Address,
+        **COORDINATES,
         "topic0": Hash,
         "topic1": Hash,
         "topic2": Hash,
@@ -62,18 +67,7 @@ LOGS = spec(
         "data": Bytes,
     },
     key=("chain_id", "block_hash", "log_index"),
-    required=(
-        "chain_id",
-        "block_number",
-        "block_hash",
-        "block_time",
-        "day",
-        "tx_hash",
-        "tx_index",
-        "log_index",
-        "address",
-        "data",
-    ),
+    required=(*COORDINATES, "data"),
     partition=_CHAIN_MONTH,
     sort=("block_number", "log_index"),
 )

@@ -12,9 +12,9 @@ from guelta.errors import Fatal
 from guelta.lake.schema import Text
 from indexer import tables
 from indexer.decode.columnar import CHUNK, Decoded, decode
-from indexer.decode.shapes import COORDINATES
 from indexer.protocols.registry import Entry, Registry, Resolution
 from indexer.protocols.tables import Route
+from indexer.tables import COORDINATES
 
 Rows = npt.NDArray[np.int64]
 

@@ -5,20 +5,10 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from guelta.lake.schema import Address, Amount, Bool, Bytes, Day, Dec20, Hash, Int32, Int64, Text, Timestamp
+from guelta.lake.schema import Address, Amount, Bool, Bytes, Dec20, Hash, Int64, Text
 from indexer.abi import AbiType, Event, Input
+from indexer.tables import COORDINATES
 
-COORDINATES: dict[str, pa.DataType] = {
-    "chain_id": Int64,
-    "block_number": Int64,
-    "block_hash": Hash,
-    "block_time": Timestamp,
-    "day": Day,
-    "tx_hash": Hash,
-    "tx_index": Int32,
-    "log_index": Int32,
-    "address": Address,
-}
 PROVENANCE: dict[str, pa.DataType] = {"abi_digest": Text, "decode": Text}
 
 # DuckDB's reserved words, and `index`, which other engines reserve

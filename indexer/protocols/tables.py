@@ -7,7 +7,7 @@ from guelta.errors import BadSetting
 from guelta.lake.schema import TableSpec, spec
 from indexer import tables as chain_tables
 from indexer.abi import Event
-from indexer.decode.shapes import COORDINATES, PROVENANCE, columns_of, nullable, snake_case
+from indexer.decode.shapes import PROVENANCE, columns_of, nullable, snake_case
 from indexer.protocols import Contract, Protocol
 
 Layout = tuple[str, tuple[tuple[str, str], ...]]  # signature, columns
@@ -54,7 +54,7 @@ def event_tables(routes: Routes) -> dict[str, TableSpec]:
 
 
 def event_table(name: str, event: Event) -> TableSpec:
-    columns = {**COORDINATES, **columns_of(event), **PROVENANCE}
+    columns = {**chain_tables.COORDINATES, **columns_of(event), **PROVENANCE}
     return spec(
         name,
         columns,
