@@ -396,7 +396,7 @@ def maintain(as_json: Json = False) -> None:
 
     settings = _settings()
     lake, book = _lake(settings), Decisions(settings.decisions)
-    rows = [show.plain(row) for row in run(lake, pins=book.pins(lake.root))]
+    rows = [show.plain(row) for row in run(lake, pins=book.pins(lake.id))]
     show.rows("Maintained", ["table", "files_before", "files_after", "removed"], rows, as_json=as_json)
 
 

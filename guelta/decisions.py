@@ -64,6 +64,15 @@ _leases = sa.Table(
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("until", sa.Float, nullable=False),  # seconds since 1970, UTC
 )
+_PROPOSAL = (  # the one an approval answers
+    "from decision_events as e where e.stream = new.stream and e.subject = new.subject and e.kind = 'propose' "
+    "order by e.seq desc limit 1"
+)
+_REFUSALS = {
+    "four eyes": "{actor} proposed {subject} and may not approve it; another person has to",
+    "no proposal": "nobody proposed anything on {subject}; propose first, then another person approves",
+    "stale": "{subject} changed since it was proposed; propose again what stands there now",
+}
 _SQLITE_GUARDS = (
     (
         "create trigger if not exists decisions_no_update before update on decision_events "
@@ -73,20 +82,34 @@ _SQLITE_GUARDS = (
         "create trigger if not exists decisions_no_delete before delete on decision_events "
         "begin select raise(abort, 'append-only'); end"
     ),
+    (  # INSERT OR REPLACE deletes without firing a delete trigger
+        "create trigger if not exists decisions_no_replace before insert on decision_events "
+        "when exists (select 1 from decision_events as e where e.seq = new.seq or e.event_id = new.event_id "
+        "or e.idem_key = new.idem_key or e.prev_hash = new.prev_hash or e.hash = new.hash) "
+        "begin select raise(abort, 'append-only'); end"
+    ),
     (
-        "create trigger if not exists decisions_four_eyes before insert on decision_events "
-        "when new.kind = 'approve' and new.actor = (select actor from decision_events "
-        "where stream = new.stream and subject = new.subject "
-        "and kind = 'propose' order by seq desc limit 1) begin select raise(abort, 'four eyes'); end"
+        "create trigger if not exists decisions_four_eyes before insert on decision_events when new.kind = 'approve' "
+        f"begin select raise(abort, 'no proposal') where not exists (select 1 {_PROPOSAL}); "
+        f"select raise(abort, 'four eyes') where new.actor = (select e.actor {_PROPOSAL}); "
+        "select raise(abort, 'stale') where json_extract(new.payload, '$.delta_raw') is not "
+        f"(select json_extract(e.payload, '$.delta_raw') {_PROPOSAL}); end"
     ),
 )
 _POSTGRES_GUARDS = (
     (
         "create or replace function decisions_guard() returns trigger as $$ begin "
-        "if tg_op in ('UPDATE', 'DELETE') then raise exception 'append-only'; end if; "
-        "if new.kind = 'approve' and new.actor = (select actor from decision_events where stream = new.stream "
-        "and subject = new.subject and kind = 'propose' order by seq desc limit 1) "
-        "then raise exception 'four eyes'; end if; return new; end $$ language plpgsql"
+        "if tg_op in ('UPDATE', 'DELETE', 'TRUNCATE') then raise exception 'append-only'; end if; "
+        "if new.kind = 'approve' then "
+        f"if not exists (select 1 {_PROPOSAL}) then raise exception 'no proposal'; end if; "
+        f"if new.actor = (select e.actor {_PROPOSAL}) then raise exception 'four eyes'; end if; "
+        "if (new.payload::json ->> 'delta_raw') is distinct from "
+        f"(select e.payload::json ->> 'delta_raw' {_PROPOSAL}) then raise exception 'stale'; end if; end if; "
+        "return new; end $$ language plpgsql"
+    ),
+    (
+        "create or replace trigger decisions_no_truncate before truncate on decision_events "
+        "for each statement execute function decisions_guard()"
     ),
     (
         "create or replace trigger decisions_guard before insert or update or delete on decision_events "
@@ -138,16 +161,23 @@ class Decisions:
         actor: str,
         at: datetime,
         idem_key: str,
+        first_holds: bool = False,
     ) -> Event:
-        """Write one decision; the same ``idem_key`` again returns the first one.
+        """Write one decision; the same one again (by ``idem_key``) is written once.
+
+        With ``first_holds`` another content under a known key answers with what was decided first.
 
         Raises:
-            Fatal: an approval by the proposer, or a kind nobody knows.
+            Fatal: an approval by the proposer, of nothing or of something else than was proposed; a known key with
+                another content; a kind nobody knows.
         """
         if kind not in KINDS:
             raise Fatal(f"expected a decision of {', '.join(KINDS)}, found {kind!r}")
         for _ in range(5):
             if (found := self._by_key(idem_key)) is not None:
+                same = (found.stream, found.subject, found.kind, found.payload) == (stream, subject, kind, payload)
+                if not (same or first_holds):
+                    raise Fatal(f"{idem_key} decided something else on {found.subject} before; use a new key")
                 return found
             row = {
                 "event_id": str(uuid.uuid5(uuid.NAMESPACE_URL, idem_key)),
@@ -165,8 +195,9 @@ class Decisions:
                 with self._engine.begin() as con:
                     con.execute(_events.insert().values(**row))
             except DBAPIError as error:
-                if "four eyes" in str(error.orig):
-                    raise Fatal(f"{actor} proposed {subject} and may not approve it; another person has to") from error
+                for word, sentence in _REFUSALS.items():
+                    if word in str(error.orig):
+                        raise Fatal(sentence.format(actor=actor, subject=subject)) from error
                 if not isinstance(error, IntegrityError):
                     raise
                 continue  # another decision came first: link to it
@@ -211,7 +242,7 @@ class Decisions:
         Raises:
             LeaseHeld: another living process has it.
         """
-        lease = Lease(self._engine, name, f"{socket.gethostname()}:{os.getpid()}", seconds)
+        lease = Lease(self._engine, name, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}", seconds)
         lease.take()
         over = threading.Event()
         keeper = threading.Thread(target=lease.keep, args=(over, seconds / 3), daemon=True)
@@ -250,9 +281,12 @@ class Lease:
                 return
             held = con.execute(sa.select(_leases).where(_leases.c.name == self.name)).mappings().first()
             if held is None:
-                con.execute(_leases.insert().values(name=self.name, **mine))
+                try:
+                    con.execute(_leases.insert().values(name=self.name, **mine))
+                except IntegrityError as error:
+                    raise LeaseHeld(f"{self.name} was taken by another process just now; wait for it") from error
                 return
-            host, _, pid = held["owner"].rpartition(":")
+            host, pid, _ = held["owner"].rsplit(":", 2)
             if host == socket.gethostname() and not _alive(int(pid)):  # killed here: nobody will give it back
                 con.execute(_leases.update().where(_leases.c.name == self.name).values(**mine))
                 return
@@ -264,7 +298,7 @@ class Lease:
     def keep(self, over: threading.Event, every_s: float) -> None:
         """Renew until ``over``; a failed renewal is tried again, for the data has its own fence."""
         while not over.wait(every_s):
-            with suppress(OperationalError, LeaseHeld):
+            with suppress(sa.exc.SQLAlchemyError, LeaseHeld):
                 self.take()
 
     def give_back(self) -> None:

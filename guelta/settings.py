@@ -5,7 +5,6 @@ A key nobody knows is an error. Secrets stand only in the environment; ``Setting
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,11 +80,15 @@ def resolved(settings: Settings) -> Settings:
 
 
 def masked(url: str) -> str:
-    """A URL without its password, its key and its query: the scheme, the host and the last path part of a file."""
-    hidden = re.sub(r"//([^:/@]+):[^@/]+@", r"//\1:…@", url)
-    if hidden.startswith(("http://", "https://", "ws://", "wss://")):
-        return re.sub(r"^(\w+://[^/?]+).*$", r"\1/…", hidden) if re.search(r"://[^/?]+[/?].", hidden) else hidden
-    return hidden
+    """A URL as it may be shown: no user, no password, no query; of the web only the host, for paths hold keys too."""
+    scheme, found, rest = url.partition("://")
+    if not found or scheme.startswith("sqlite"):
+        return url
+    user, at, place = rest.rpartition("@")  # a password may hold any character, also an @
+    host, slash, path = place.partition("?")[0].partition("/")
+    whole = scheme in {"http", "https", "ws", "wss"}
+    shown = ("/…" if path or "?" in place else slash) if whole else slash + path
+    return f"{scheme}://{'…@' if user or at else ''}{host}{shown}"
 
 
 def _path(kind: type, value: Any) -> Any:

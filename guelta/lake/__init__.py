@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -72,6 +73,7 @@ class Lake:
         self.memory, self.threads = memory, threads
         self.remote = "://" in self.root
         self.world = world or "real"
+        self.id = self.root  # what pins name it by: the same wherever the folder is called from
         if not self.remote:
             try:
                 self._claim(world)
@@ -81,20 +83,22 @@ class Lake:
     def _claim(self, world: str | None) -> None:
         folder = Path(self.root)
         marker, draft = folder / _MARKER, folder / f"{_MARKER}.new"
+        self.id = str(folder.resolve())
         # A draft alone is ours: an earlier claim was killed, or found no room, before the draft had its name.
         strange = folder.is_dir() and any(path != draft for path in folder.iterdir()) and not marker.is_file()
         if folder.is_file() or strange:
             raise ForeignLake(f"{folder} holds something Guelta did not make; name an empty folder, or move it away")
         if marker.is_file():
-            found = json.loads(marker.read_text("utf-8"))["world"]
-            if world is not None and found != world:
+            found = json.loads(marker.read_text("utf-8"))
+            if world is not None and found["world"] != world:
                 raise ForeignLake(
-                    f"{folder} is a lake of {found} data, expected {world}; name another folder (GUELTA_HOME)"
+                    f"{folder} is a lake of {found['world']} data, expected {world}; name another folder (GUELTA_HOME)"
                 )
-            self.world = found
+            self.world, self.id = found["world"], found.get("id", self.id)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"format": 1, "world": self.world}) + "\n", "utf-8")
+        self.id = uuid4().hex
+        draft.write_text(json.dumps({"format": 1, "world": self.world, "id": self.id}) + "\n", "utf-8")
         draft.rename(marker)
 
     def create(self, spec: TableSpec) -> "Table":

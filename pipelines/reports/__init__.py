@@ -138,10 +138,11 @@ def _pinned(book: Any, lake: "Lake", name: str, period: str, tables: Sequence[st
         "pin",
         f"{name}|{period}",
         "pin",
-        {"lake": lake.root, "versions": pin},
+        {"lake": lake.id, "versions": pin},
         actor="guelta report",
         at=datetime.now(UTC),
-        idem_key=f"pin|{lake.root}|{name}|{period}",
+        idem_key=f"pin|{lake.id}|{name}|{period}",
+        first_holds=True,
     )
     return dict(event.payload["versions"])
 

@@ -27,7 +27,9 @@ def propose(book, actor="ana", key="k1"):
 def test_the_same_key_twice_is_one_decision_and_the_chain_holds(decisions):
     first = propose(decisions)
     assert propose(decisions) == first
-    approved = decisions.append("review", "leg:2026-09:4", "approve", {}, actor="bo", at=NOW, idem_key="k2")
+    approved = decisions.append(
+        "review", "leg:2026-09:4", "approve", {"delta_raw": "7"}, actor="bo", at=NOW, idem_key="k2"
+    )
     assert [e.hash for e in decisions.events("review")] == [first.hash, approved.hash]
     assert (approved.prev_hash, decisions.verify()) == (first.hash, None)
 
@@ -35,8 +37,48 @@ def test_the_same_key_twice_is_one_decision_and_the_chain_holds(decisions):
 def test_nobody_approves_their_own_proposal(decisions):
     propose(decisions)
     with pytest.raises(Fatal, match="another person"):
-        decisions.append("review", "leg:2026-09:4", "approve", {}, actor="ana", at=NOW, idem_key="k2")
+        decisions.append("review", "leg:2026-09:4", "approve", {"delta_raw": "7"}, actor="ana", at=NOW, idem_key="k2")
     assert len(decisions.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "words"),
+    [("approve", {"delta_raw": "7"}, "nobody proposed"), ("propose", {"delta_raw": "7"}, None)],
+)
+def test_an_approval_answers_a_proposal(decisions, kind, payload, words):
+    if words:
+        with pytest.raises(Fatal, match=words):
+            decisions.append("review", "leg:1:1", kind, payload, actor="bo", at=NOW, idem_key="x")
+    else:
+        decisions.append("review", "leg:1:1", kind, payload, actor="bo", at=NOW, idem_key="x")
+        with pytest.raises(Fatal, match="changed since it was proposed"):
+            decisions.append("review", "leg:1:1", "approve", {"delta_raw": "8"}, actor="ana", at=NOW, idem_key="y")
+
+
+def test_a_known_key_with_another_content_is_refused_unless_the_first_holds(decisions):
+    first = propose(decisions)
+    with pytest.raises(Fatal, match="decided something else"):
+        decisions.append("review", "leg:2:2", "propose", {}, actor="bo", at=NOW, idem_key="k1")
+    kept = decisions.append("pin", "p", "pin", {}, actor="bo", at=NOW, idem_key="k1", first_holds=True)
+    assert kept == first
+
+
+def test_a_replaced_row_is_refused(decisions):
+    propose(decisions)
+    replace = sa.text(
+        "insert or replace into decision_events select seq, event_id, stream, subject, kind, payload, 'eve', at_utc, "
+        "idem_key, prev_hash, hash from decision_events"
+    )
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), decisions._engine.begin() as con:
+        con.execute(replace)
+    assert [event.actor for event in decisions.events()] == ["ana"]
+
+
+def test_one_process_holds_a_lease_once(decisions):
+    with decisions.lease("1:logs"), pytest.raises(LeaseHeld), decisions.lease("1:logs"):
+        pass
+    with decisions.lease("1:logs"):
+        pass
 
 
 @pytest.mark.parametrize("statement", ["update decision_events set actor = 'eve'", "delete from decision_events"])

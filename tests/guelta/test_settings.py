@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guelta.errors import BadSetting
-from guelta.settings import load
+from guelta.settings import load, masked
 
 
 def test_file_then_environment_and_defaults_below_home(tmp_path):
@@ -38,6 +38,16 @@ def test_secrets_are_masked(tmp_path):
         "GUELTA_RPC_BASE": "https://rpc.example/v2/hunter2",
         "GUELTA_STORAGE_AWS_SECRET_ACCESS_KEY": "hunter2",
     }
+    for url in (
+        "postgresql://h/db?password=hunter2",
+        "postgresql://u:hun/ter2@h/db",
+        "postgresql://:hunter2@h/db",
+        "postgresql://u:a@hunter2@h/db",
+        "https://hunter2@rpc.example",
+        "wss://rpc.example/?key=hunter2",
+    ):
+        assert "ter2" not in masked(url)
+        assert "h/db" in masked(url) or "rpc.example" in masked(url)
     settings = load(None, env)
     assert settings.storage == {"AWS_SECRET_ACCESS_KEY": "hunter2"}
     assert "hunter2" not in str(settings.shown())
