@@ -2,7 +2,8 @@
 
 A write reads the cursor first and commits on the very handle it read: delta-rs refuses a stale handle of the same app
 but accepts the same app version sent twice on a fresh one (30-lake §3.1). ``guelta.days`` of a commit are the UTC
-days it touched; a build asks for them.
+days it touched; a build asks for them. Each commit carries the newest cursor of every other app too: log clean-up
+drops old commits with their metadata, and an app may rest for longer than the log is kept.
 """
 
 import errno
@@ -25,7 +26,9 @@ from guelta.lake.schema import TableSpec
 from guelta.lake.where import Where
 
 _TRIES = 5
+_LOOKS = (1, 20, 200, None)  # commits read, newest first, until every cursor is found
 _CURSOR = "guelta.cursor:"
+_CARRIED = "guelta.carried"  # the version up to which a commit carries every cursor
 _DAYS = "guelta.days"
 
 
@@ -60,6 +63,7 @@ def write(
     Raises:
         CursorMoved: the cursor in the table is not ``cursor.n - 1``.
         OutOfSpace: the disk is full; nothing was committed.
+        Fatal: nothing was committed, or it was and the disk did not confirm it; the message says which.
     """
     days = removed_days | _days(data)
     last: Exception | None = None
@@ -81,7 +85,11 @@ def write(
             continue
         except (OSError, DeltaError) as error:
             raise explained(spec.name, error) from error
-        fsync_commit(uri, table.version()) if "://" not in uri else None
+        if "://" not in uri:
+            try:
+                fsync_commit(uri, table.version())
+            except OSError as error:
+                raise _unconfirmed(spec.name, table.version(), error) from error
         return Commit(table.version(), data.num_rows, days)
     raise CursorMoved(f"{spec.name}: {_TRIES} commits in a row met another writer ({last}); try again")
 
@@ -94,7 +102,7 @@ def _commit(
     cursor: Cursor | None,
     days: frozenset[date],
 ) -> None:
-    metadata = {
+    metadata = carried(table) | {
         "guelta.code": __version__,
         "guelta.rows": str(data.num_rows),
         _DAYS: json.dumps(sorted(day.isoformat() for day in days)) if "day" in spec.schema.names else '"all"',
@@ -124,6 +132,14 @@ def explained(name: str, error: Exception) -> Fatal:
     return Fatal(f"{name}: the commit failed and changed nothing: {error}")
 
 
+def _unconfirmed(name: str, version: int, error: OSError) -> Fatal:
+    # Not tried again: Linux forgets the pages that failed, and a second fsync would succeed for nothing.
+    return Fatal(
+        f"{name}: version {version} is committed and visible, but the disk did not confirm it ({error}), so it may not "
+        "survive a power loss; check the disk, then run the same command again: it goes on after this commit"
+    )
+
+
 def open_table(uri: str, storage: Mapping[str, str] | None = None, version: int | None = None) -> DeltaTable:
     return DeltaTable(uri, version=version, storage_options=dict(storage) if storage else None)
 
@@ -132,28 +148,44 @@ def read_cursor(table: DeltaTable, app: str) -> Cursor | None:
     """The newest cursor of ``app``; None before its first commit.
 
     Raises:
-        Fatal: the transaction version is there but log clean-up took the cursor; it is rebuilt from the data.
+        Fatal: the transaction version is there but log clean-up took the cursor, before commits carried them.
     """
     if (n := table.transaction_version(app)) is None:
         return None
-    for limit in (20, 200, None):
+    for limit in _LOOKS:
         for entry in table.history(limit):
-            if (text := entry.get(_CURSOR + app)) is not None:
-                found = json.loads(text)
-                if found["n"] != n:
-                    raise Fatal(f"{app}: newest cursor is {found['n']} but the transaction is {n}; run guelta maintain")
+            # A commit that met another writer carries the older cursor of that writer: its own commit has the newest.
+            if (text := entry.get(_CURSOR + app)) is not None and (found := json.loads(text))["n"] == n:
                 return Cursor(app, n, found["meta"])
     raise Fatal(f"{app}: transaction {n} has no cursor left in the log; rebuild it from the table's rows")
 
 
 def carried(table: DeltaTable) -> dict[str, str]:
-    """The newest cursor of every app, as metadata for a maintenance commit (log clean-up would drop them)."""
+    """The newest cursor of every app, as metadata for the next commit on this handle."""
     newest: dict[str, str] = {}
-    for entry in table.history():
+    for limit in _LOOKS:
+        newest, whole = _newest(table.history(limit))
+        if whole:
+            break
+    return newest | {_CARRIED: str(table.version())}
+
+
+def _newest(history: list[dict[str, Any]]) -> tuple[dict[str, str], bool]:
+    """The cursors of these commits, newest first, and whether that is all of them."""
+    newest: dict[str, str] = {}
+    known = -1  # what came up to this version is carried by a commit already read
+    for entry in history:
+        if entry["version"] <= known:
+            break
         for key, text in entry.items():
-            if key.startswith(_CURSOR):
-                newest.setdefault(key, text)
-    return newest
+            if key.startswith(_CURSOR) and (key not in newest or _n(text) > _n(newest[key])):
+                newest[key] = text
+        known = max(known, int(entry.get(_CARRIED, -1)))
+    return newest, bool(history) and history[-1]["version"] <= known + 1
+
+
+def _n(cursor: str) -> int:
+    return int(json.loads(cursor)["n"])
 
 
 def changed_days(table: DeltaTable, since: int | None) -> set[date] | None:

@@ -180,6 +180,80 @@ def test_a_full_disk_commits_nothing_and_says_so(lake, monkeypatch):
     assert (blocks(lake), table.cursor("a").n) == ([1], 1)
 
 
+def cleaned(table):
+    """Let log clean-up take all it may: what is before a checkpoint is gone."""
+    DeltaTable(table.uri).alter.set_table_properties({"delta.logRetentionDuration": "interval 0 days"})
+    table.append(payments([]))  # a commit of an app without a cursor
+    handle = DeltaTable(table.uri)
+    handle.create_checkpoint()
+    handle.cleanup_metadata()
+    left = sorted(path.stem for path in Path(table.uri, "_delta_log").glob("*.json"))
+    assert left == [f"{table.version():020}"]
+
+
+def test_an_app_that_rests_longer_than_the_log_goes_on_where_it_was(lake):
+    table = lake.create(PAYMENTS)
+    resting = Cursor("1:p", 1, {"to": 1, "window": [[1, "0xab"]]})
+    table.append(payments([1]), cursor=resting)
+    for n in range(1, 6):
+        table.append(payments([n], chain=2), cursor=Cursor("2:p", n, {"to": n}))
+    cleaned(table)
+    assert table.cursors() == {"1:p": resting, "2:p": Cursor("2:p", 5, {"to": 5})}
+    assert table.append(payments([1]), cursor=resting).already
+    with pytest.raises(CursorMoved):
+        table.append(payments([2]), cursor=Cursor("1:p", 1, {"to": 2}))
+    table.append(payments([2]), cursor=Cursor("1:p", 2, {"to": 2}))
+    assert [r["block_number"] for r in table.read(eq("chain_id", 1)).to_pylist()] == [1, 2]
+
+
+def test_two_writers_at_once_carry_each_others_newest_cursor(lake):
+    from guelta.lake import commit
+
+    table = lake.create(PAYMENTS)
+    for chain in (1, 2, 3):
+        table.append(payments([1], chain=chain), cursor=Cursor(f"{chain}:p", 1, {"to": 1}))
+    handles = [DeltaTable(table.uri) for _ in range(4)]  # all of the same version: each knows only the past
+    for handle, chain, n in zip(handles, (1, 2, 4, 3), (2, 2, 1, 2), strict=True):
+        rows = table.conform(payments([5], chain=chain))
+        commit._commit(handle, PAYMENTS, rows, None, Cursor(f"{chain}:p", n, {"to": 5}), frozenset())
+    expected = {f"{chain}:p": Cursor(f"{chain}:p", n, {"to": 5}) for chain, n in ((1, 2), (2, 2), (3, 2), (4, 1))}
+    assert table.cursors() == expected
+    cleaned(table)
+    assert table.cursors() == expected
+
+
+def test_a_table_from_before_cursors_were_carried_is_read_back_to_its_beginning(lake):
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
+    table = lake.create(PAYMENTS)
+    for n, app in enumerate(["old", *["busy"] * 30]):
+        properties = CommitProperties(
+            custom_metadata={f"guelta.cursor:{app}": f'{{"meta": {{}}, "n": {max(n, 1)}}}'},
+            app_transactions=[Transaction(app, max(n, 1))],
+        )
+        rows = table.conform(payments([n]))
+        write_deltalake(DeltaTable(table.uri), rows, mode="append", commit_properties=properties)
+    table.append(payments([40]))
+    cleaned(table)
+    assert table.cursors() == {"old": Cursor("old", 1, {}), "busy": Cursor("busy", 30, {})}
+
+
+def test_a_commit_the_disk_does_not_confirm_is_said_to_be_visible(lake, monkeypatch):
+    import os
+
+    table = lake.create(PAYMENTS)
+
+    def refused(_handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(Fatal, match=r"raw.payments: version 1 is committed and visible.* may not survive a power loss"):
+        table.append(payments([1]), cursor=Cursor("a", 1, {}))
+    monkeypatch.undo()
+    assert (blocks(lake), table.cursor("a").n) == ([1], 1)
+    assert table.append(payments([1]), cursor=Cursor("a", 1, {})).already
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
