@@ -40,6 +40,16 @@ def lake_sensor(job: Any, tables: Sequence[str]) -> dg.SensorDefinition:
     return moved
 
 
+def report_sensor(reports: Sequence[dg.AssetsDefinition]) -> dg.AutomationConditionSensorDefinition:
+    """Build reports on their own cron, once what they read has passed its checks."""
+    return dg.AutomationConditionSensorDefinition(
+        name="reports_due",
+        target=dg.AssetSelection.assets(*reports),
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+
+
 def changed_span(lake: Lake, before: dict[str, int], now: dict[str, int]) -> tuple[date, date]:
     """First and last day touched since ``before``; the build itself finds out which days in between are to be made."""
     start = date.fromisoformat(DAYS.get_first_partition_key() or "2015-07-30")

@@ -80,3 +80,14 @@ def test_the_sensor_asks_once_for_each_state_of_the_lake(house):
     moved = dg.build_sensor_context(resources={"house": resource}, cursor=first.cursor, definitions=defs)
     (request,) = list(sensor(moved))
     assert request.tags[RANGE[0]] == request.tags[RANGE[1]] == str(row["day"][0].as_py())
+
+
+def test_a_report_is_an_asset_of_its_month(house):
+    del house  # the asset has its own, which reads the same settings
+    key = dg.AssetKey(["reports", "payout_reconciliation"])
+    result = dg.materialize([defs.resolve_assets_def(key)], partition_key="2026-10-01", raise_on_error=False)
+    assert result.success
+    (made,) = result.asset_materializations_for_node("reports__payout_reconciliation")
+    target = made.metadata["target"].value
+    assert target.endswith("reports/payout-reconciliation/2026-10")
+    assert "payout-reconciliation-2026-10.pdf" in made.metadata
