@@ -211,7 +211,10 @@ def bridge(frame: pl.DataFrame, *, unit: str, tips: Mapping[str, str], height: i
 def _values(number: str, title: str | None, ticks: Sequence[float] | None = None) -> alt.Axis:
     """Faint horizontal rules, and the unit where the eye starts: above the axis, upright."""
     return alt.Axis(
-        labelExpr=f"format(datum.value, '{number}')",
+        # Below one, "~s" would say 500m for a half.
+        labelExpr=f"abs(datum.value) < 1 ? format(datum.value, '~g') : format(datum.value, '{number}')"
+        if number == "~s"
+        else f"format(datum.value, '{number}')",
         title=title,
         titleAngle=0,
         titleAlign="left",
