@@ -80,9 +80,9 @@ def follow(
     until: Annotated[int | None, typer.Option(help="Stop after this block.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Index chains: backfill, then tail. Stops cleanly on Ctrl-C and goes on where it was."""
+    """Index chains and decode their events: backfill, then tail. Stops cleanly on Ctrl-C, goes on where it was."""
     from guelta.decisions import Decisions
-    from indexer.derive import derive
+    from indexer.derive import DeriveResult, derive, together
     from indexer.follow import follow as run
 
     settings = _settings()
@@ -91,6 +91,7 @@ def follow(
         book = Decisions(settings.decisions)
         for name in sorted(chains or settings.rpc):
             held.enter_context(book.lease(f"follow:{settings.lake}:{name}"))
+        derived: list[DeriveResult] = []
         results = run(
             settings,
             lake,
@@ -98,9 +99,10 @@ def follow(
             once=once or until is not None,
             until=until,
             progress=lambda _, done, of, text: note(done, of, text),
+            committed=lambda: derived.extend(derive(lake)),
         )
-        derived = derive(lake)
-    show.followed(results, derived, as_json)
+        derived += derive(lake)  # what an earlier run left when it was killed
+    show.followed(results, together(derived), as_json)
 
 
 @app.command(rich_help_panel="Bring data in")

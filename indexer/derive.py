@@ -8,7 +8,7 @@ commit of a run and closed by the last: only after a run that was cut short are 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,30 @@ def derive(
         _Chain(lake, known, events, chain_id, names, (calls or {}).get(chain_id)).run(progress)
         for chain_id, names in _chains(lake).items()
     ]
+
+
+def together(results: Iterable[DeriveResult]) -> list[DeriveResult]:
+    """What several runs did, as one result for each chain."""
+    whole: dict[int, DeriveResult] = {}
+    for one in results:
+        had = whole.get(one.chain_id)
+        whole[one.chain_id] = _added(had, one) if had else one
+    return [whole[chain_id] for chain_id in sorted(whole)]
+
+
+def _added(one: DeriveResult, other: DeriveResult) -> DeriveResult:
+    return DeriveResult(
+        one.chain_id,
+        min(one.first, other.first),
+        other.last,
+        one.logs + other.logs,
+        one.decoded + other.decoded,
+        one.quarantined + other.quarantined,
+        one.not_ours + other.not_ours,
+        min((fork for fork in (one.fork, other.fork) if fork is not None), default=None),
+        tuple(sorted({*one.rewritten, *other.rewritten})),
+        dict(sorted((Counter(one.tables) + Counter(other.tables)).items())),
+    )
 
 
 def _create(lake: Lake, spec: TableSpec) -> Table:

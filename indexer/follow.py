@@ -6,7 +6,7 @@ Backfill and tail are one loop with one cursor, so nothing is lost or doubled be
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from guelta.errors import BadSetting
@@ -15,6 +15,7 @@ from guelta.settings import Settings
 from indexer import chains
 from indexer.follower import Follower, FollowResult, Progress, Stream
 from indexer.metrics import Meter
+from indexer.news import News
 from indexer.rpc.client import ChainClient, HttpClient
 from indexer.rpc.pool import Policy
 from indexer.store import Clock
@@ -32,6 +33,7 @@ def follow(
     clients: Mapping[str, ChainClient] | None = None,
     streams: Mapping[str, Stream] | None = None,
     progress: Progress | None = None,
+    committed: Callable[[], object] | None = None,
     policy: Policy | None = None,
     clock: Clock = lambda: datetime.now(UTC),
 ) -> list[FollowResult]:
@@ -46,6 +48,8 @@ def follow(
         once: stop at the head; otherwise go on until a signal.
         until: stop at this block.
         progress: called with logs and blocks done, blocks known to be there, and a note.
+        committed: called in another thread once new logs are there: after each tick that brought some, once a minute
+            in a backfill, and never twice at a time. What it raises ends the run; ``CursorMoved`` calls it again.
         policy: retries and time limits.
         clock: the time written into proof records and heads.
 
@@ -64,7 +68,7 @@ def follow(
         for name in chosen
         for client, meter in [_client(settings, name, given, policy)]
     ]
-    return asyncio.run(_all(followers, once=once))
+    return asyncio.run(_all(followers, committed or (lambda: None), once=once))
 
 
 def _client(
@@ -81,16 +85,21 @@ def _client(
     return HttpClient(chain, urls, policy=policy, meter=meter), meter
 
 
-async def _all(followers: Sequence[Follower], *, once: bool) -> list[FollowResult]:
+async def _all(followers: Sequence[Follower], committed: Callable[[], object], *, once: bool) -> list[FollowResult]:
     """Every chain is followed to its end; then the first failure, if any, is raised."""
-    stop, lock = asyncio.Event(), asyncio.Lock()
+    stop, lock, news = asyncio.Event(), asyncio.Lock(), News(committed)
     with _stopping(stop):
-        done = await asyncio.gather(*[f.run(stop, lock, once=once) for f in followers], return_exceptions=True)
+        telling = asyncio.create_task(news.tell())
+        telling.add_done_callback(lambda _: stop.set())  # it ends before the followers only by failing
+        done = await asyncio.gather(*[f.run(stop, lock, news, once=once) for f in followers], return_exceptions=True)
+        news.close()
+        await asyncio.wait([telling])
     failed = [(f.chain.name, one) for f, one in zip(followers, done, strict=True) if isinstance(one, BaseException)]
     for name, error in failed[1:]:
         failed[0][1].add_note(f"chain {name} failed too: {error}")
     if failed:
         raise failed[0][1]
+    telling.result()
     return [one for one in done if isinstance(one, FollowResult)]
 
 

@@ -14,6 +14,7 @@ from guelta.lake import Lake, eq
 from indexer.chains import Chain
 from indexer.headers import Moved, agreed
 from indexer.metrics import Meter
+from indexer.news import News
 from indexer.rpc.blocks import Source, Stretch, read
 from indexer.rpc.client import ChainClient, Identity
 from indexer.rpc.pool import Suspicious
@@ -92,11 +93,11 @@ class Follower:
             raise GueltaError(f"chain {self.chain.name}: its tables are opened after its endpoint has said who it is")
         return self._store
 
-    async def run(self, stop: asyncio.Event, lock: asyncio.Lock, *, once: bool) -> FollowResult:
+    async def run(self, stop: asyncio.Event, lock: asyncio.Lock, news: News, *, once: bool) -> FollowResult:
         began, cpu = time.monotonic(), _cpu_seconds()
         async with self.client:
             identity = await self.client.identity()
-            self.lock, self.stop = lock, stop
+            self.lock, self.stop, self.news = lock, stop, news
             self.source = Source(self.chain, self.stream.wanted, identity.recorded)
             kind = "devnet" if self.chain.id == 1337 else "live" if identity.recorded is None else "recorded"
             first = await self._start(identity, kind)
@@ -135,6 +136,7 @@ class Follower:
         Raises:
             Moved: the chain changed meanwhile; whatever was committed is right, the rest is planned anew.
         """
+        began = self.store.truth.n
         head = await self._head()
         final = await self._finalized(head)
         base = await self._base(head)
@@ -151,6 +153,8 @@ class Follower:
                     break
         async with self.lock:
             await asyncio.to_thread(self.store.head)
+        if self.store.truth.n > began:
+            self.news.committed(caught_up=True)
 
     # -- where things stand ------------------------------------------------------------------------------------------
 
@@ -266,6 +270,7 @@ class Follower:
             await asyncio.to_thread(self.store.put, stretch, base, final, self.client.hosts)
             self.meter.commit_seconds += time.monotonic() - began
         self.meter.commits += 1
+        self.news.committed(caught_up=False)
         if not stretch.numbers:
             return
         self.first = stretch.numbers[0] if self.first is None else min(self.first, stretch.numbers[0])

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from guelta.errors import ForeignLake
 from guelta.lake import Lake, Table, eq
 from indexer import cursor, tables, verify
 from indexer.cursor import Position
@@ -40,6 +41,7 @@ class Store:
     """The raw tables of one chain, and where each stream stands in them."""
 
     def __init__(self, lake: Lake, source: Source, identity: Identity, kind: str, first: int, clock: Clock) -> None:
+        _same_world(lake, source.chain.name, kind)
         self._lake, self._source, self._clock = lake, source, clock
         self._tables: dict[str, Table] = {name: lake.create(spec) for name, spec in STREAMS.items()}
         self._audit, self._heads = lake.create(tables.AUDIT_RANGES), lake.create(tables.HEADS)
@@ -175,6 +177,15 @@ class Store:
             )
         kept = pa.schema([field for field in tables.AUDIT_RANGES.schema if field.name != "month"])
         self._audit.append(pa.Table.from_pylist(rows, kept))
+
+
+def _same_world(lake: Lake, chain: str, kind: str) -> None:
+    """A demo's lake takes no real chain: its earnings and reports would mix the two."""
+    if lake.world == "demo" and kind != "devnet":
+        raise ForeignLake(
+            f"{lake.root} is a lake of demo data, chain {chain} is {kind}; nothing was written. Name another folder "
+            "with GUELTA_HOME and follow it there"
+        )
 
 
 def _alike(one: Position, other: Position) -> bool:

@@ -1,7 +1,13 @@
 """Following a chain that grows, forks, shrinks and lies: the lake always equals the chain that is."""
 
+import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +16,24 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guelta.errors import BadSetting, BelowFinality, ChainMismatch, GateRefused, SourceUnreachable
+from guelta.errors import (
+    BadSetting,
+    BelowFinality,
+    ChainMismatch,
+    CursorMoved,
+    Fatal,
+    ForeignLake,
+    GateRefused,
+    SourceUnreachable,
+)
 from guelta.lake import Lake
 from guelta.settings import Settings
+from indexer.derive import DeriveResult, derive, together
 from indexer.devnet.chain import Devnet
 from indexer.devnet.contracts import Contract
 from indexer.devnet.server import serve
 from indexer.follow import FollowResult, Stream, follow
+from indexer.news import News
 from indexer.rewind import rewind
 from indexer.rpc.pool import Policy
 from indexer.rpc.wire import LogFilter
@@ -411,3 +428,118 @@ def test_nobody_there_says_whom_and_hides_the_key(lake: Lake) -> None:
         index(lake, "http://127.0.0.1:9/v3/secret-key?token=hidden")
     assert "secret" not in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+# -- decoding goes on while a chain is followed
+
+
+def eventually(true: Callable[[], bool], seconds: float = 40) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "waited for too long"
+        time.sleep(0.05)
+
+
+def transfers(lake: Lake) -> int:
+    return lake.table("raw.erc20_transfer").rows() if lake.exists("raw.erc20_transfer") else 0
+
+
+def test_what_a_tail_commits_is_decoded_while_it_goes_on(world: World, lake: Lake) -> None:
+    derived: list[DeriveResult] = []
+    with serve(world.chain) as server:
+        tail = threading.Thread(
+            target=index,
+            args=(lake, server.url),
+            kwargs={"once": False, "until": 13, "committed": lambda: derived.extend(derive(lake))},
+        )
+        tail.start()
+        world.grow(5)
+        eventually(lambda: transfers(lake) == 5)
+        assert tail.is_alive()
+        world.grow(3, mints=2)
+        eventually(lambda: transfers(lake) == 11)
+        assert tail.is_alive()
+        world.grow(4)
+        tail.join(40)
+        assert not tail.is_alive()
+    assert transfers(lake) == 15
+    (whole,) = together(derived)
+    assert (whole.first, whole.last, whole.logs) == (0, lake.table("raw.heads").read()["to_block"][0].as_py(), 16)
+    assert (whole.decoded + whole.quarantined + whole.not_ours, whole.tables["raw.erc20_transfer"]) == (16, 15)
+
+
+def test_the_door_decodes_in_tail_mode_and_stops_at_a_signal(world: World, tmp_path: Path) -> None:
+    world.grow(4)
+    code = "import sys; from guelta.cli import run; sys.exit(run(['follow', 'devnet']))"
+    with serve(world.chain) as server:
+        env = os.environ | {"GUELTA_HOME": str(tmp_path), "GUELTA_RPC_DEVNET": server.url}
+        door = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+        try:
+            eventually((tmp_path / "lake/_guelta.json").is_file)
+            lake = Lake(tmp_path / "lake")
+            eventually(lambda: transfers(lake) == 4)
+            world.grow(2)
+            eventually(lambda: transfers(lake) == 6)
+            door.send_signal(signal.SIGINT)
+            said, _ = door.communicate(timeout=40)
+        finally:
+            door.kill()
+    assert (door.returncode, "events decoded" in said) == (0, True)
+
+
+def test_a_backfill_tells_of_its_commits_now_and_then_and_the_tip_at_once() -> None:
+    now, told = [0.0], list[float]()
+
+    async def story() -> None:
+        news = News(lambda: told.append(now[0]), lambda: now[0])
+        telling = asyncio.create_task(news.tell())
+        for at, caught_up in (
+            (1, False),
+            (59, False),
+            (60, False),
+            (61, False),
+            (62, True),
+            (121, False),
+            (122, False),
+        ):
+            now[0] = at
+            news.committed(caught_up=caught_up)
+            await asyncio.sleep(0.02)
+        news.close()
+        await telling
+
+    asyncio.run(story())
+    assert told == [60, 62, 122]
+
+
+def test_a_reader_that_met_another_is_told_again_and_one_that_fails_ends_the_run(world: World, lake: Lake) -> None:
+    told = []
+
+    def first_met_another() -> None:
+        told.append(lake.table("raw.logs").version())
+        if len(told) == 1:
+            raise CursorMoved("another process decodes this lake")
+
+    def failing() -> None:
+        raise Fatal("cannot decode")
+
+    with serve(world.chain) as server:
+        index(lake, server.url, committed=first_met_another)
+        assert len(told) == 2
+        world.grow(1)
+        with pytest.raises(Fatal, match="cannot decode"):
+            index(lake, server.url, once=False, committed=failing)
+        index(lake, server.url, committed=first_met_another)  # nothing new, so nothing is said
+    assert len(told) == 2
+
+
+# -- one world a lake
+
+
+def test_a_real_chain_never_enters_a_demo_lake(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", world="demo")
+    chain = Devnet(genesis_time=NOVEMBER, chain_id=1)
+    chain.seal()
+    with serve(chain) as server, pytest.raises(ForeignLake, match=r"demo data, chain ethereum is live.*GUELTA_HOME"):
+        follow(Settings(rpc={"ethereum": (server.url,)}), lake, ["ethereum"], policy=HASTY)
+    assert lake.tables() == []
