@@ -142,6 +142,7 @@ def derive(
 @app.command(rich_help_panel="Bring data in")
 def pull(
     sources: Annotated[list[str] | None, typer.Argument(help="Names in indexer/sources; default: all.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again; what is here stays as it is.")] = False,
     as_json: Json = False,
 ) -> None:
     """Pull off-chain sources: the platform's database, the gateway's call logs, label sets, traces."""
@@ -149,7 +150,14 @@ def pull(
 
     settings = _settings()
     with show.progress("rows") as note:
-        results = run(settings, _lake(settings), sources or (), progress=lambda what, rows: note(rows, None, what))
+        results = run(
+            settings,
+            _lake(settings),
+            sources or (),
+            progress=lambda what, rows: note(rows, None, what),
+            now=datetime.now(UTC),
+            full=full,
+        )
     show.pulled(results, as_json)
 
 

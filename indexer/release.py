@@ -4,7 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from guelta.errors import BadSetting
 from guelta.lake import Lake, eq
 from guelta.lake.ops import QUARANTINE, RELEASED
-from indexer.sources import sources, tables
+from indexer.sources import present, sources, tables
 from indexer.sources.contract import SCHEMA_DRIFT, Contract
 from indexer.sources.landing import Landing
 
@@ -36,7 +36,7 @@ def release(lake: Lake, table: str, *, rule: str | None = None, today: date) -> 
         lake: with ops.quarantine.
         table: an off-chain raw table.
         rule: only what this rule refused.
-        today: written beside what is released.
+        today: written beside what is released; rows of a later day stay.
 
     Raises:
         BadSetting: a table without a row contract, or a rule that refused nothing of it.
@@ -55,8 +55,9 @@ def release(lake: Lake, table: str, *, rule: str | None = None, today: date) -> 
         raise BadSetting(f"no row of {table} waits because of {rule}; rows wait because of {rules}")
     chosen = [entry for entry in held if rule in {None, entry["rule_id"]}]
     rows, refused = 0, dict[str, str]()
+    latest = present(lake, datetime(today.year, today.month, today.day, tzinfo=UTC) + timedelta(days=1))
     for source, entries in _by_source(chosen).items():
-        new, still = _readmit(Landing(lake, source, contract), source, entries)
+        new, still = _readmit(Landing(lake, source, contract), source, entries, latest)
         rows, refused = rows + new, refused | still
     passed = [entry for entry in chosen if entry["quarantine_id"] not in refused]
     if passed:
@@ -79,7 +80,7 @@ def _by_source(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return dict(sorted(found.items()))
 
 
-def _readmit(landing: Landing, source: str, entries: list[Entry]) -> tuple[int, dict[str, str]]:
+def _readmit(landing: Landing, source: str, entries: list[Entry], latest: datetime) -> tuple[int, dict[str, str]]:
     """How many rows are new, and by quarantine_id the rule that still refuses one."""
     restore = getattr(sources().get(source), "received", lambda _key, row: row)
     rows = [restore(entry["row_key"], json.loads(entry["row"])) for entry in entries]
@@ -89,7 +90,7 @@ def _readmit(landing: Landing, source: str, entries: list[Entry]) -> tuple[int, 
     frame = pl.DataFrame(
         {name: [rows[i].get(name) for i in judged] for name in names}, schema=dict.fromkeys(names, pl.String)
     )
-    new, refused = landing.readmit(frame)
+    new, refused = landing.readmit(frame, latest)
     positions = dict.fromkeys(drifted, SCHEMA_DRIFT) | {judged[p]: rule for p, rule in refused.items()}
     return new, {entries[i]["quarantine_id"]: rule for i, rule in positions.items()}
 

@@ -10,7 +10,7 @@ import polars as pl
 from guelta.lake import Lake
 from guelta.settings import Settings
 from indexer.sources import tables
-from indexer.sources.landing import Landing, PullResult
+from indexer.sources.landing import Landing, PullResult, Visit
 
 if TYPE_CHECKING:
     from indexer.sources import Progress
@@ -19,6 +19,11 @@ TITLE = "Label sets"
 TABLES = (tables.TASKS, tables.SUBMISSIONS, tables.GOLD)
 UNDATED = "1970-01-01T00:00:00Z"  # the sets carry no times, and none is made up
 _LABELS, _ANSWERS, _TRUTH = "label.csv.gz", "answer.csv", "truth.csv"
+_COLUMNS = {
+    _LABELS: ("item", "worker", "label"),
+    _ANSWERS: ("question", "worker", "answer"),
+    _TRUTH: ("item", "truth"),
+}
 
 
 def absent(settings: Settings) -> str | None:
@@ -28,22 +33,43 @@ def absent(settings: Settings) -> str | None:
     return None
 
 
-def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
-    """Read every set whose files changed. A set without labels in this form is left alone."""
-    sets = [f for f in sorted(Path(settings.annotations or "").iterdir()) if _is_set(f)]
-    marks = {folder.name: _fingerprint(folder) for folder in sets}
-    for contract, read in zip(TABLES, (_task, _submissions, _gold), strict=True):
-        landing = Landing(lake, "annotations", contract)
+def pull(settings: Settings, lake: Lake, visit: Visit, progress: "Progress | None" = None) -> Iterator[PullResult]:
+    """Read every set whose files changed. A folder that cannot be read is named, and the others are read."""
+    landings = [Landing(lake, "annotations", contract, full=visit.full) for contract in TABLES]
+    sets, marks, notes = list[Path](), dict[str, str](), list[str]()
+    for folder in sorted(path for path in Path(settings.annotations or "").iterdir() if path.is_dir()):
+        try:
+            mark = _fingerprint(folder)
+            if any(landing.seen.get(folder.name) != mark for landing in landings):
+                _readable(folder)
+        except (OSError, EOFError, UnicodeDecodeError, pl.exceptions.PolarsError, _NoSet) as error:
+            notes.append(f"{folder.name} is not read: {str(error).partition(chr(10))[0]}")
+            continue
+        sets.append(folder)
+        marks[folder.name] = mark
+    for contract, landing, read in zip(TABLES, landings, (_task, _submissions, _gold), strict=True):
         changed = [folder for folder in sets if landing.seen.get(folder.name) != marks[folder.name]]
         rows = pl.concat([read(folder) for folder in changed], how="diagonal") if changed else pl.DataFrame()
-        result = landing.land(rows, landing.seen | marks)
+        result = landing.land(rows, landing.seen | marks, notes=notes)
         if progress:
             progress(contract.table, result.rows)
         yield result
 
 
-def _is_set(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (_LABELS, _ANSWERS))
+class _NoSet(Exception):
+    """A folder whose files are not those of a label set."""
+
+
+def _readable(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in (_LABELS, _ANSWERS)):
+        raise _NoSet(f"it holds neither {_LABELS} nor {_ANSWERS}")
+    used = (_ANSWERS,) if (folder / _ANSWERS).is_file() else (_LABELS, _TRUTH)
+    for name in used:
+        if (folder / name).is_file():
+            columns = _COLUMNS[name]
+            found = pl.read_csv(folder / name, infer_schema=False).columns
+            if not set(columns) <= set(found):
+                raise _NoSet(f"in {name}: expected the columns {', '.join(columns)}, found {', '.join(found)}")
 
 
 def _task(folder: Path) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from guelta.lake import Lake
 from guelta.settings import Settings
 from indexer.sources import tables
 from indexer.sources.contract import SCHEMA_DRIFT
-from indexer.sources.landing import Landing, PullResult, Refused
+from indexer.sources.landing import Landing, PullResult, Refused, Visit
 
 if TYPE_CHECKING:
     from indexer.sources import Progress
@@ -42,9 +42,9 @@ def absent(settings: Settings) -> str | None:
     return None
 
 
-def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
+def pull(settings: Settings, lake: Lake, visit: Visit, progress: "Progress | None" = None) -> Iterator[PullResult]:
     """Read what was appended since the last time; a file that was rewritten is read again from its first line."""
-    landing = Landing(lake, "gateway", tables.CALLS)
+    landing = Landing(lake, "gateway", tables.CALLS, full=visit.full)
     files: dict[str, list[Any]] = dict(
         landing.seen.get("files", {})
     )  # name -> [bytes read, lines read, hash of the head]

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from guelta.lake import Lake
 from guelta.settings import Settings, masked
 from indexer.sources import tables
 from indexer.sources.contract import SCHEMA_DRIFT, Contract
-from indexer.sources.landing import Landing, PullResult
+from indexer.sources.landing import Landing, PullResult, Visit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 TITLE = "Platform database"
 TABLES = tables.PLATFORM
 CHUNK = 50_000
+# A row gets its time when it is changed and shows when its transaction commits, and clocks differ between writers: what
+# is that much older than the cursor is read again. The longest transactions, queues and nightly copies fit in two days.
+OVERLAP = timedelta(hours=48)
+AHEAD = timedelta(hours=1)  # how far another clock may run ahead of ours
+_ZONES = timedelta(hours=24)  # a day as it is written lies within so much of the UTC day
 _NAIVE = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?$")
 
 
@@ -34,7 +39,7 @@ def absent(settings: Settings) -> str | None:
     return None
 
 
-def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
+def pull(settings: Settings, lake: Lake, visit: Visit, progress: "Progress | None" = None) -> Iterator[PullResult]:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -45,7 +50,7 @@ def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> 
         raise SourceUnreachable(f"platform database {shown}: this URL names no database known here ({error})") from None
     try:
         for contract in TABLES:
-            result = _pull_table(engine, Landing(lake, "platform", contract), contract)
+            result = _pull_table(engine, Landing(lake, "platform", contract, full=visit.full), visit.now)
             if progress:
                 progress(contract.table, result.rows)
             yield result
@@ -58,7 +63,8 @@ def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> 
         engine.dispose()
 
 
-def _pull_table(engine: "Engine", landing: Landing, contract: Contract) -> PullResult:
+def _pull_table(engine: "Engine", landing: Landing, now: datetime) -> PullResult:
+    contract = landing.contract
     name = contract.table.partition("platform_")[2]
     total = PullResult("platform", contract.table)
     with engine.connect() as connection:
@@ -70,15 +76,11 @@ def _pull_table(engine: "Engine", landing: Landing, contract: Contract) -> PullR
         if any(column in lacking for column in contract.key):
             return total + _all_refused(connection, landing, name, columns, lacking)
         notes += [f"column {column} is missing" for column in lacking]
-        start = landing.seen
-        for rows in _rows(connection, contract, name, [c for c in columns if c not in extra], _since(start)):
+        read = [column for column in columns if column not in extra]
+        for rows in _rows(connection, contract, name, read, _since(landing.seen, now)):
             text = _text(rows)
-            good = contract.check(text).good
-            seen = landing.seen
-            if good.height:
-                latest = good.row(good["updated_at"].arg_max() or 0, named=True)["position"]
-                seen = _seen(rows[latest]["updated_at"])
-            total += landing.land(text, seen, notes=notes, reread=_zoned(start.get("updated_at")))
+            seen = _seen(landing.seen, rows, contract.check(text).good, now)
+            total += landing.land(text, seen, notes=notes, reread=True, latest=now + AHEAD)
     return total
 
 
@@ -100,29 +102,55 @@ def _columns(connection: "Connection", name: str) -> list[str] | None:
         raise
 
 
-def _seen(value: Any) -> dict[str, Any]:
-    """The cursor: the newest time as the database holds it, text or time, so that the database can compare it."""
-    kind = ("aware" if value.tzinfo else "naive") if isinstance(value, datetime) else "text"
-    return {"updated_at": _plain(value), "kind": kind}
+def _seen(before: dict[str, Any], rows: Sequence[dict[str, Any]], good: pl.DataFrame, now: datetime) -> dict[str, Any]:
+    """The cursor: the newest time up to now, and how the database holds its times. It never goes back, nor ahead."""
+    times = good.filter(pl.col("updated_at") <= now)["updated_at"]
+    known = [at for at in (_reached(before, now), times.max()) if isinstance(at, datetime)]
+    if not known:
+        return {}
+    kinds = {_kind(row["updated_at"]) for row in rows if row["updated_at"] is not None}
+    kind = kinds.pop() if len(kinds) == 1 else before.get("kind", "text")
+    return {"updated_at": max(known).astimezone(UTC).isoformat(sep=" "), "kind": kind}
 
 
-def _since(seen: dict[str, Any]) -> str | datetime | None:
-    if "updated_at" not in seen or seen["kind"] == "text":
-        return cast("str | None", seen.get("updated_at"))
-    at = datetime.fromisoformat(seen["updated_at"])
-    return at if seen["kind"] == "aware" else at.replace(tzinfo=None)
+def _kind(value: Any) -> str:
+    return ("aware" if value.tzinfo else "naive") if isinstance(value, datetime) else "text"
+
+
+def _reached(seen: dict[str, Any], now: datetime) -> datetime | None:
+    """The time of the cursor. One in the future, of a version that believed every row, is none."""
+    if "updated_at" not in seen:
+        return None
+    at = datetime.fromisoformat(_zoned(seen["updated_at"]) or "")
+    return at if at <= now else None
+
+
+def _since(seen: dict[str, Any], now: datetime) -> str | datetime | None:
+    """From when on rows are read again, in the database's own kind of time."""
+    if (at := _reached(seen, now)) is None:
+        return None
+    since = at.astimezone(UTC) - OVERLAP
+    if seen["kind"] == "text":
+        return (since - _ZONES).date().isoformat()
+    return since if seen["kind"] == "aware" else since.replace(tzinfo=None)
 
 
 def _rows(
     connection: "Connection", contract: Contract, name: str, columns: Sequence[str], since: str | datetime | None
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rows changed at or after the cursor, oldest change first. Ties are read again: the lake knows them by key."""
+    """Rows changed since then, oldest change first; what was read before, the lake knows by its key.
+
+    Times kept as text compare by their day alone: it stands first in every way to write them, whatever comes between
+    day and hour and whichever zone follows. What does not begin with a day is read each time, to be refused.
+    """
     from sqlalchemy import column, or_, select, table
 
     source = table(name, *(column(c) for c in columns))
     query = select(*source.c).order_by(source.c.updated_at, *(source.c[k] for k in contract.key if k != "updated_at"))
     if since is not None:
-        query = query.where(or_(source.c.updated_at >= since, source.c.updated_at.is_(None)))
+        at = source.c.updated_at
+        odd = [at.not_like("____-__-__%")] if isinstance(since, str) else []
+        query = query.where(or_(at >= since, at.is_(None), *odd))
     result = connection.execution_options(stream_results=True, yield_per=CHUNK).execute(query)
     for part in result.mappings().partitions(CHUNK):
         yield [dict(row) for row in part]

@@ -11,7 +11,7 @@ import polars as pl
 from guelta.lake import Lake
 from guelta.settings import Settings
 from indexer.sources import tables
-from indexer.sources.landing import Landing, PullResult
+from indexer.sources.landing import Landing, PullResult, Visit
 
 if TYPE_CHECKING:
     from indexer.sources import Progress
@@ -28,9 +28,9 @@ def absent(settings: Settings) -> str | None:
     return None
 
 
-def pull(settings: Settings, lake: Lake, progress: "Progress | None" = None) -> Iterator[PullResult]:
+def pull(settings: Settings, lake: Lake, visit: Visit, progress: "Progress | None" = None) -> Iterator[PullResult]:
     """Read every trace whose file changed."""
-    landing = Landing(lake, "traces", tables.CALLS)
+    landing = Landing(lake, "traces", tables.CALLS, full=visit.full)
     total = PullResult("traces", tables.CALLS.table)
     for name, read in FORMATS.items():
         path = Path(settings.traces or "") / name

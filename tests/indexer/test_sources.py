@@ -4,18 +4,24 @@ import json
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
+from typer.testing import CliRunner
 
+from guelta.cli import app
 from guelta.errors import BadSetting, SourceUnreachable
-from guelta.lake import Lake
-from guelta.settings import Settings
+from guelta.lake import Cursor, Lake
+from guelta.settings import Settings, resolved
 from indexer.devnet.economy import Economy
 from indexer.devnet.story.platform_db import TABLES
+from indexer.release import release
 from indexer.sources import pull, tables
 from indexer.sources.landing import CONFLICT, Landing
 
@@ -252,6 +258,128 @@ def test_a_database_that_does_not_answer_is_unreachable_and_keeps_its_password(h
         pull(home, lake, ["platfrom"])
 
 
+# -- rows that come late, too early, or written otherwise
+
+NOW = datetime(2026, 10, 2, 12, tzinfo=UTC)
+
+
+def booked(home: Settings, *rows: tuple[str, str]) -> None:
+    for name, updated_at in rows:
+        platform(home, booking(name, "5", f"'{updated_at}'"))
+
+
+def ledger(home: Settings, lake: Lake, now: datetime = NOW, *, full: bool = False) -> tuple[int, int, int]:
+    found = ledger_result(pull(home, lake, ["platform"], now=now, full=full))
+    return found.rows, found.duplicates, found.quarantined
+
+
+@pytest.fixture
+def real(home: Settings) -> Lake:
+    a_platform(home)
+    return Lake(home.lake)
+
+
+def held(lake: Lake) -> list[str]:
+    return sorted(rows(lake, "raw.platform_ledger")["ledger_id"])
+
+
+def test_a_row_committed_late_with_an_older_time_is_read(home, real):
+    booked(home, ("a", "2026-10-01 10:00:05"))
+    assert ledger(home, real) == (1, 0, 0)
+    booked(home, ("b", "2026-10-01 10:00:04"), ("c", "2026-09-29 10:00:06"))  # a second, and almost two days
+    assert ledger(home, real) == (2, 0, 0)
+    before = state(real)
+    assert ledger(home, real) == (0, 0, 0)
+    assert state(real) == before
+
+
+def test_a_row_from_the_future_waits_in_quarantine_and_holds_back_nobody(home, real):
+    booked(home, ("a", "2026-10-01 10:00:00"), ("wrong", "2099-01-01 00:00:00"), ("soon", "2026-10-02 12:30:00"))
+    assert ledger(home, real) == (2, 0, 1)
+    assert refusals(real) == {("raw.platform_ledger", "updated_at.future"): 1}
+    booked(home, ("b", "2026-10-02 11:00:00"))
+    before = real.table("ops.quarantine").version()
+    assert ledger(home, real) == (1, 0, 0)
+    assert (
+        real.table("raw.platform_ledger").cursor("pull:platform:platform_ledger").meta["updated_at"] < "2026-10-02 12"
+    )
+    assert held(real) == ["a", "b", "soon"]
+    assert release(real, "raw.platform_ledger", today=NOW.date()).refused == {"updated_at.future": 1}
+    assert (held(real), real.table("ops.quarantine").version()) == (["a", "b", "soon"], before)
+    assert ledger(home, real, datetime(2099, 1, 2, tzinfo=UTC)) == (1, 0, 0)  # its time has come
+
+
+def test_a_cursor_that_an_older_version_left_in_the_future_is_not_believed(home, real):
+    booked(home, ("a", "2026-10-01 10:00:00"))
+    table = real.create(PLATFORM["raw.platform_ledger"].spec)
+    poisoned = {"updated_at": "2099-01-01 00:00:00", "kind": "text"}
+    table.append(table.read(), cursor=Cursor("pull:platform:platform_ledger", 1, poisoned))
+    assert ledger(home, real) == (1, 0, 0)
+    before = state(real)
+    assert ledger(home, real) == (0, 0, 0)
+    assert state(real) == before
+
+
+def test_times_are_compared_as_times_however_they_are_written(home, real):
+    booked(home, ("a", "2026-10-02T01:00:00Z"))
+    assert ledger(home, real) == (1, 0, 0)
+    booked(home, ("b", "2026-10-02 11:00:00"), ("c", "2026-10-02T01:30:00+02:00"), ("d", "2026-10-01T13:30:00-10:00"))
+    assert ledger(home, real) == (3, 0, 0)
+    booked(home, ("e", "2026-10-02 11:00:01Z"), ("odd", "02/10/2026 11:00"), ("number", "1790938800"))
+    assert ledger(home, real) == (1, 0, 2)
+    assert held(real) == ["a", "b", "c", "d", "e"]
+    assert ledger(home, real) == (0, 0, 0)
+
+
+times = st.tuples(
+    st.integers(-48 * 60, 0),  # minutes before the end: within what is read again
+    st.sampled_from([" ", "T"]),
+    st.sampled_from([0, 2 * 60, -10 * 60, 14 * 60]),  # the zone it is written in, minutes
+)
+
+
+def written(minute: int, between: str, zone: int) -> str:
+    at = (NOW + timedelta(minutes=minute)).astimezone(timezone(timedelta(minutes=zone)))
+    return at.isoformat(sep=between)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.lists(times, max_size=6), min_size=2, max_size=4))
+def test_in_whatever_order_rows_within_two_days_arrive_all_are_read_once(tmp_path_factory, visits):
+    folder = tmp_path_factory.mktemp("visits")
+    own = resolved(Settings(home=folder / "home"))
+    a_platform(own)
+    lake, expected = Lake(own.lake), list[str]()
+    for at, visit in enumerate(visits):
+        for i, (minute, between, zone) in enumerate(visit):
+            booked(own, (f"{at}.{i}", written(minute, between, zone)))
+            expected.append(f"{at}.{i}")
+        assert ledger(own, lake) == (len(visit), 0, 0)
+    assert held(lake) == sorted(expected)
+
+
+def test_everything_can_be_read_again(world, home, lake):
+    world.write_platform(home_url(home))
+    world.write_calls(home.calls)
+    pull(home, lake)
+    content = {name: rows(lake, name) for name in lake.tables()}
+    again = pull(home, lake, full=True)
+    assert {(r.rows, r.quarantined) for r in again} == {(0, 0)}
+    for name, before in content.items():
+        assert rows(lake, name).equals(before), name
+
+
+def test_a_row_older_than_what_is_read_again_comes_with_everything(home, real):
+    booked(home, ("a", "2026-10-01 10:00:00"))
+    ledger(home, real)
+    booked(home, ("old", "2026-08-01 10:00:00"))
+    assert ledger(home, real) == (0, 0, 0)
+    env = {"GUELTA_HOME": str(home.home)}
+    said = CliRunner().invoke(app, ["pull", "platform", "--full", "--json"], env=env)
+    found = {r["table"]: r["rows"] for r in json.loads(said.stdout)}
+    assert (found["raw.platform_ledger"], held(real)) == (1, ["a", "old"])
+
+
 # -- the call logs' edges
 
 
@@ -328,21 +456,30 @@ def test_the_same_story_from_postgresql(world, home, lake, tmp_path, postgres):
     typed_columns(theirs, other)
 
 
-def typed_columns(settings: Settings, lake: Lake) -> None:
+def typed_columns(theirs: Settings, lake: Lake) -> None:
     """A platform that keeps money as NUMERIC and times as TIMESTAMPTZ says the same."""
-    engine = create_engine(settings.platform)
+    engine = create_engine(theirs.platform)
     with engine.begin() as db:
         db.execute(text("alter table ledger alter amount type numeric using amount::numeric"))
         for column in ("booked_at", "updated_at"):
             db.execute(text(f"alter table ledger alter {column} type timestamptz using {column}::timestamptz"))
-    fresh = Lake(settings.lake + "-typed", world="demo")
-    typed = msgspec.structs.replace(settings, lake=fresh.root)
+    fresh = Lake(theirs.lake + "-typed", world="demo")
+    typed = msgspec.structs.replace(theirs, lake=fresh.root)
     assert ledger_result(pull(typed, fresh, ["platform"])).rows > 0
     assert newest(fresh, "raw.platform_ledger").equals(newest(lake, "raw.platform_ledger"))
     with engine.begin() as db:
         db.execute(text("update ledger set amount = amount + 1, updated_at = updated_at + interval '90 days'"))
+    later = datetime(2027, 3, 1, tzinfo=UTC)
+    expected = newest(lake, "raw.platform_ledger").height
+    assert ledger_result(pull(typed, fresh, ["platform"], now=later)).rows == expected
+    with engine.begin() as db:  # the same without zones, and one row that was committed late
+        db.execute(text("alter table ledger alter updated_at type timestamp using updated_at at time zone 'UTC'"))
+    assert ledger_result(pull(typed, fresh, ["platform"], now=later, full=True)).rows == 0
+    late = "updated_at = (select max(updated_at) from ledger) - interval '47 hours'"
+    with engine.begin() as db:
+        db.execute(text(f"update ledger set {late} where updated_at = (select min(updated_at) from ledger)"))
     engine.dispose()
-    assert ledger_result(pull(typed, fresh, ["platform"])).rows == newest(lake, "raw.platform_ledger").height
+    assert ledger_result(pull(typed, fresh, ["platform"], now=later)).rows == 1
 
 
 def ledger_result(results):

@@ -28,7 +28,9 @@ def test_a_label_set_becomes_a_task_its_answers_and_its_gold(home, lake, tmp_pat
     (folder / "truth.csv").write_text("item,truth\n1,0\n")
     (tmp_path / "sets" / "notes").mkdir()
     settings = msgspec.structs.replace(home, annotations=str(tmp_path / "sets"))
-    counted = {r.table: (r.rows, r.quarantined) for r in pull(settings, lake, ["annotations"])}
+    (tmp_path / "sets" / "README.md").write_text("about the sets")
+    results = pull(settings, lake, ["annotations"])
+    counted = {r.table: (r.rows, r.quarantined) for r in results}
     assert counted == {
         "raw.platform_tasks": (1, 0),
         "raw.platform_submissions": (
@@ -43,9 +45,29 @@ def test_a_label_set_becomes_a_task_its_answers_and_its_gold(home, lake, tmp_pat
         ("crowd:tiny:3", "crowd:tiny:1", "crowd:tiny:bob", 1),
         ("crowd:tiny:4", "crowd:tiny:1", "crowd:tiny:bob", 1),
     ]
+    assert {note for r in results for note in r.notes} == {
+        "notes is not read: it holds neither label.csv.gz nor answer.csv"
+    }
     before = {name: lake.table(name).version() for name in lake.tables()}
     pull(settings, lake, ["annotations"])
     assert {name: lake.table(name).version() for name in lake.tables()} == before
+
+
+def test_a_label_set_that_cannot_be_read_is_named_and_the_others_are_read(home, lake, tmp_path):
+    whole = gzip.compress(b"item,worker,label\n1,ann,0\n")
+    no_worker = gzip.compress(b"item,label\n1,0\n")
+    for name, content in {"cut": whole[:-12], "empty": b"", "good": whole, "other": no_worker}.items():
+        folder = tmp_path / "sets" / name
+        folder.mkdir(parents=True)
+        (folder / "label.csv.gz").write_bytes(content)
+    settings = msgspec.structs.replace(home, annotations=str(tmp_path / "sets"))
+    results = pull(settings, lake, ["annotations"])
+    assert rows(lake, "raw.platform_submissions")["submission_id"].to_list() == ["crowd:good:2"]
+    notes = sorted({note for r in results for note in r.notes})
+    assert [note.partition(" ")[0] for note in notes] == ["cut", "empty", "other"]
+    assert "expected the columns item, worker, label, found item, label" in notes[2]
+    (tmp_path / "sets/cut/label.csv.gz").write_bytes(whole)
+    assert [r.rows for r in pull(settings, lake, ["annotations"])] == [1, 1, 0]
 
 
 def test_a_trace_keeps_what_it_says_and_an_unknown_status(home, lake, tmp_path):
