@@ -47,6 +47,7 @@ REASONS: dict[str, str] = {
     "attribution_restated": "the earnings behind it are other than when it was instructed",
     "manual_payment": "somebody paid by hand",
     "pool_underfunded": "the pool held less than was earned",
+    "claimable": "the vault holds it, and the payee takes it at will",
     "source_gap": "one side has no row for it",
 }
 

@@ -19,7 +19,9 @@ class WalkRow:
     """One token of one period, in base units: opening + earned + adjustments - settled - in flight = closing.
 
     ``over`` is the part of settled that discharges no earning, ``held`` the part of closing that is kept back on
-    purpose. The control difference compares closing with what the matching left open, earning by earning: it must be 0.
+    purpose. The control difference must be 0: it adds up, never letting two of them cancel, what was paid and not
+    allocated or the reverse, what was discharged beyond an earning, and, in every month alike as no month can be told
+    for it, what the lines expected, settled and lost astray less what was earned and paid.
     """
 
     period: str
@@ -152,51 +154,86 @@ _LINES = """
     from core.reconciliation_lines
     order by period, recon_key
 """
-# Amounts beyond 38 digits have no decimal; their bytes are summed apart.
-_SUM = "cast(coalesce(sum(amount), 0) as decimal(38,0)), list(amount_raw) filter (where amount is null)"
-_FLOWS = {
-    "earned": f"select period, chain_id, token, {_SUM} from core.earnings group by all",
-    "settled": f"""
-        select strftime(payouts.at, '%Y-%m') as period, chain_id, token, {_SUM}
-        from core.payouts as payouts
-        where payout_id in (select payout_id from core.payout_earnings)
-        group by all""",
-    "in_flight": f"""
-        select strftime(payouts.at, '%Y-%m') as period, chain_id, token, {_SUM}
-        from core.payouts as payouts
-        where payout_id not in (select payout_id from core.payout_earnings)
-        group by all""",
-    "discharged": f"""
-        select period, chain_id, token, {_SUM} from core.payout_earnings where earning_id <> '' group by all""",
-    "over": f"select period, chain_id, token, {_SUM} from core.payout_earnings where earning_id = '' group by all",
-    "held": """
-        select period, chain_id, token, cast(sum(expected) as decimal(38,0)), null
-        from core.reconciliation_lines where status = 'on_hold' group by all""",
-}
+# Amounts as 32 bytes: those beyond 38 digits have no decimal.
+_EARNED = "select period, chain_id, token, earning_id, amount_raw from core.earnings where amount_raw is not null"
+_PAID = """
+    select strftime(payouts.at, '%Y-%m'), payouts.chain_id, payouts.token, payout_id, amount_raw,
+        coalesce(block_number <= final.block, false)
+    from core.payouts as payouts
+    left join (
+        select chain_id, max(as_of_block) as block from core.reconciliation_lines group by chain_id
+    ) as final on final.chain_id = payouts.chain_id
+    where amount_raw is not null
+"""
+_ALLOCATED = """
+    select period, coalesce(earned_period, period), chain_id, token, payout_id, earning_id, amount_raw
+    from core.payout_earnings
+"""
+_STANDING = """
+    select period, chain_id, token, status, expected_raw, settled_raw, astray_chain_id, astray_token, astray_raw
+    from core.reconciliation_lines
+"""
+_Place = tuple[str, int, bytes]  # period, chain, token
 
 
 def _walk(con: Any, tokens: dict[tuple[int, bytes], tuple[str, int]]) -> Iterable[WalkRow]:
-    flows: dict[str, dict[tuple[int, bytes], dict[str, int]]] = {}
-    for name, query in _FLOWS.items():
-        flows[name] = defaultdict(lambda: defaultdict(int))
-        for period, chain, token, amount, beyond in _rows(con, query):
-            flows[name][chain, token][period] += int(amount) + sum(map(from_raw, beyond or ()))
-    periods = sorted({period for flow in flows.values() for months in flow.values() for period in months})
-    for chain, token in sorted({key for flow in flows.values() for key in flow}):
-        month = {name: flow[chain, token] for name, flow in flows.items()}
-        opening = open_ = 0
+    flows, apart = _flows(con)
+    periods = sorted({period for flow in flows.values() for period, _, _ in flow})
+    for chain, token in sorted({place[1:] for flow in flows.values() for place in flow} | set(apart)):
+        opening = 0
         symbol, decimals = tokens.get((chain, token), ("?", 0))
         for period in periods:
-            earned, settled, in_flight = (month[name][period] for name in ("earned", "settled", "in_flight"))
-            closing = opening + earned - settled - in_flight
-            # The other side of the control: what the matching left of each earning, less what left for nothing.
-            open_ += earned - month["discharged"][period] - month["over"][period] - in_flight
+            month = {name: flow[period, chain, token] for name, flow in flows.items()}
+            closing = opening + month["earned"] - month["settled"] - month["in_flight"]
             yield WalkRow(
                 period=period, chain_id=chain, token="0x" + token.hex(), symbol=symbol, decimals=decimals,
-                opening=opening, earned=earned, adjustments=0, settled=settled, in_flight=in_flight, closing=closing,
-                over=month["over"][period], held=month["held"][period], control_difference=closing - open_,
+                opening=opening, earned=month["earned"], adjustments=0, settled=month["settled"],
+                in_flight=month["in_flight"], closing=closing, over=month["over"], held=month["held"],
+                control_difference=month["loose"] + apart[chain, token],
             )  # fmt: skip
             opening = closing
+
+
+def _flows(con: Any) -> tuple[dict[str, dict[_Place, int]], dict[tuple[int, bytes], int]]:
+    """What moved in each month, with what is loose in it, and how far the lines are apart from it all."""
+    flows: dict[str, dict[_Place, int]] = {
+        name: defaultdict(int) for name in ("earned", "settled", "in_flight", "over", "held", "loose")
+    }
+    owed: dict[tuple[int, bytes], int] = defaultdict(int)  # earned less what the lines expected
+    gone: dict[tuple[int, bytes], int] = defaultdict(int)  # paid less what the lines say of it
+    earned: dict[str, int] = {}
+    unallocated: dict[str, tuple[_Place, int]] = {}
+    overdrawn: dict[str, tuple[_Place, int]] = {}
+    for period, chain, token, earning, raw in _rows(con, _EARNED):
+        earned[earning] = amount = from_raw(raw)
+        flows["earned"][period, chain, token] += amount
+        owed[chain, token] += amount
+    for period, chain, token, payout, raw, is_final in _rows(con, _PAID):
+        place, amount = (period, chain, token), from_raw(raw)
+        flows["settled" if is_final else "in_flight"][place] += amount
+        gone[chain, token] += amount
+        unallocated[payout] = place, amount if is_final else 0
+    for period, origin, chain, token, payout, earning, raw in _rows(con, _ALLOCATED):
+        amount = from_raw(raw)
+        place, rest = unallocated.get(payout, ((period, chain, token), 0))
+        unallocated[payout] = place, rest - amount
+        if earning:
+            place, rest = overdrawn.get(earning, ((origin, chain, token), -earned.get(earning, 0)))
+            overdrawn[earning] = place, rest + amount
+        else:
+            flows["over"][period, chain, token] += amount
+    for place, rest in unallocated.values():
+        flows["loose"][place] += abs(rest)
+    for place, rest in overdrawn.values():
+        flows["loose"][place] += max(rest, 0)
+    for period, chain, token, status, expected, settled, other_chain, other_token, astray in _rows(con, _STANDING):
+        owed[chain, token] -= int(expected)
+        gone[chain, token] -= int(settled)
+        if other_chain is not None:
+            gone[other_chain, other_token] -= int(astray)
+        flows["held"][period, chain, token] += int(expected) if status == "on_hold" else 0
+    apart = {purse: abs(owed[purse]) + abs(gone[purse]) for purse in {*owed, *gone}}
+    return flows, defaultdict(int, apart)
 
 
 def _line(row: tuple[Any, ...], tokens: dict[tuple[int, bytes], tuple[str, int]]) -> ReconLine:

@@ -16,13 +16,13 @@ columns:
   expected: Base units that should have been settled.
   settled: Base units that reached the payee.
   delta: Settled less expected.
-  at_risk: Base units that are wrong, missing or gone astray.
+  at_risk: Base units that are wrong, missing or gone astray; null beyond 38 digits.
   first_seen_at: Since when, in the chain's time.
   age_days: Days since then.
   ageing_bucket: Bucket of that age.
   owner: Who looks after breaks of this kind.
   evidence: The logs and rows that prove it, comma-separated.
-rules: [unique(break_id), not_null(code, severity, status, period, evidence, at_risk), "matches(code, '^E[0-9]{2}$')"]
+rules: [unique(break_id), not_null(code, severity, status, period, evidence), "matches(code, '^E[0-9]{2}$')"]
 metrics:
   value_at_risk: {sum: at_risk, by: [chain_id, token, period, status, code, kind, owner], unit: base units, from: on_chain, title: Value at risk, definition: Base units of open breaks that are wrong or missing or gone astray.}
 */

@@ -34,8 +34,13 @@ columns:
   settled_raw: The same, exact, as text.
   delta: Settled less expected; null beyond 38 digits.
   delta_raw: The same, exact, as text.
-  booked_raw: What the platform's ledger says was paid, exact, as text; null where it says nothing.
-  at_risk: Base units that are wrong, missing or gone astray; 0 where nothing is.
+  astray: Base units that left for this line and did not reach it; 0 where none did, null beyond 38 digits.
+  astray_raw: The same, exact, as text.
+  astray_chain_id: Chain on which they left; null where none did.
+  astray_token: Token in which they left; null where none did.
+  booked_raw: >-
+    What the platform's ledger says this payee was paid in this token, exact, as text; null where it says nothing of it.
+  at_risk: Base units that are wrong, missing or gone astray; 0 where nothing is, null beyond 38 digits.
   tx_hash: Transaction of the (last) payout of the line.
   log_index: Log of it.
   block_number: Block of it.
@@ -59,9 +64,10 @@ columns:
   as_of_at: Time of that block.
 rules:
   - unique(recon_key)
-  - not_null(period, kind, chain_id, status, is_break, expected_raw, settled_raw, delta_raw, evidence, as_of_at)
+  - not_null(period, kind, chain_id, status, is_break, evidence, as_of_at)
+  - not_null(expected_raw, settled_raw, delta_raw, astray_raw)
   - equals(delta?, settled - expected)
-  - nonnegative(expected?, settled?, at_risk?, age_days)
+  - nonnegative(expected?, settled?, astray?, at_risk?, age_days)
   - octets(token, 20)
   - octets(payee_address?, 20)
   - octets(tx_hash?, 32)
@@ -78,6 +84,7 @@ _TYPES = {
     "recon_key": Text, "day": Day, "period": Text, "kind": Text, "chain_id": Int64, "token": Address, "decimals": Int32,
     "party": Text, "payee_address": Address, "payout_run_id": Text, "leg_no": Int32, "expected": Amount,
     "expected_raw": Text, "settled": Amount, "settled_raw": Text, "delta": Amount, "delta_raw": Text,
+    "astray": Amount, "astray_raw": Text, "astray_chain_id": Int64, "astray_token": Address,
     "booked_raw": Text, "at_risk": Amount, "tx_hash": Hash, "log_index": Int32, "block_number": Int64,
     "block_time": Timestamp, "finality": Text, "match_rule": Text, "match_confidence_f64": Float64, "status": Text,
     "reason_code": Text, "code": Text, "is_break": Bool, "severity": Text, "owner": Text, "due_at": Timestamp,
@@ -119,6 +126,10 @@ def _row(books: Books, line: Line, decimals: int | None) -> dict[str, Any]:
         "settled_raw": str(line.settled),
         "delta": _fitting(line.delta),
         "delta_raw": str(line.delta),
+        "astray": _fitting(line.astray.amount) if line.astray else 0,
+        "astray_raw": str(line.astray.amount) if line.astray else "0",
+        "astray_chain_id": line.astray.chain_id if line.astray else None,
+        "astray_token": line.astray.token if line.astray else None,
         "booked_raw": None if line.booked is None else str(line.booked),
         "at_risk": _fitting(_at_risk(line)) if broken else 0,
         "tx_hash": paid.tx_hash if paid else line.leg.sent_tx if line.leg else None,
@@ -146,8 +157,12 @@ def _row(books: Books, line: Line, decimals: int | None) -> dict[str, Any]:
 
 
 def _at_risk(line: Line) -> int:
-    ledger = abs(line.booked - line.settled) if line.booked is not None and line.status == "amount_mismatch" else 0
-    return max(abs(line.delta), ledger)
+    if line.leg and line.status in ("unexpected_on_chain", "duplicate_payment"):
+        return max(abs(line.delta), line.settled)  # a leg that was not to be paid: all of it left
+    by_ledger = line.astray is None and line.status in ("wrong_recipient", "wrong_token_or_chain")
+    if by_ledger or (line.booked is not None and line.status == "amount_mismatch"):
+        return max(abs(line.delta), abs((line.booked or 0) - line.settled))
+    return abs(line.delta)
 
 
 def _payable(line: Line, now: datetime) -> str | None:

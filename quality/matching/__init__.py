@@ -9,8 +9,8 @@ from collections import defaultdict
 
 from quality.matching.books import Booking, Books, Earning, Final, Leg, Line, Link, Matching, Payout
 from quality.matching.discharge import discharge, discharging_nothing
-from quality.matching.lines import bookings_without_a_leg, claim_line, leg_line, stands, stray_line
-from quality.matching.owed import open_lines
+from quality.matching.lines import bookings_without_a_leg, claim_line, leg_line, stray_line
+from quality.matching.owed import cover, open_lines
 from quality.matching.settle import settle
 
 __all__ = ["Booking", "Books", "Earning", "Final", "Leg", "Line", "Link", "Matching", "Payout", "match"]
@@ -23,23 +23,28 @@ def match(books: Books) -> Matching:
     free = {payout.payout_id: payout for payout in payouts if payout.kind != "claim"}
     found = settle(legs, free)
 
-    discharging = [(p, leg.party, leg.kind, leg.key) for leg in legs for p in found[leg.key].payouts]
+    discharging = [(p, leg.party, leg.kind, leg.key) for leg in legs if leg.stands for p in found[leg.key].payouts]
     discharging += [(p, p.party, "usage", p.key) for p in payouts if p.kind == "claim"]
     links = discharge(books, discharging)
     over: dict[str, int] = defaultdict(int)
     for link in links:
         if link.earning is None:
             over[link.recon_key] += link.amount
+    covered = cover(books, legs)
     booked = books.booked()
+    paid = {
+        (leg.chain_id, leg.wallet, leg.token, leg.amount): leg for leg in legs if leg.stands and found[leg.key].payouts
+    }
 
-    lines = [
-        leg_line(books, leg, found[leg.key], booked.get(leg.key), over[leg.key]) for leg in legs if stands(leg, found)
-    ]
+    lines = []
+    for leg in legs:
+        settled, rows = found[leg.key], booked.get(leg.key, [])
+        if leg.stands or settled.payouts or rows:
+            lines.append(leg_line(books, leg, settled, rows, paid, covered.lacking[leg.key], over[leg.key]))
     lines += bookings_without_a_leg(books, legs)
-    lines += [claim_line(books, p, over[p.key]) for p in payouts if p.kind == "claim"]
-    paid = {(leg.chain_id, leg.wallet, leg.token, leg.amount): leg for leg in legs if found[leg.key].payouts}
+    lines += [claim_line(books, p, covered.lacking[p.key]) for p in payouts if p.kind == "claim"]
     strays = [stray_line(books, payout, paid) for payout in payouts if payout.payout_id in free]
     lines += strays
-    lines += open_lines(books, legs)
+    lines += open_lines(books, legs, covered)
     links += discharging_nothing(books, legs, found, strays)
     return Matching(sorted(lines, key=lambda line: line.recon_key), links)

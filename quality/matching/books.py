@@ -40,6 +40,11 @@ class Leg(NamedTuple):
     def key(self) -> str:
         return f"leg:{self.run_id}:{self.leg_no}"
 
+    @property
+    def stands(self) -> bool:
+        """A cancelled leg asks for nothing."""
+        return self.state != "cancelled"
+
 
 class Payout(NamedTuple):
     payout_id: str
@@ -60,14 +65,23 @@ class Payout(NamedTuple):
 
 
 class Booking(NamedTuple):
+    ledger_id: str
     run_id: str
     leg_no: int
+    party: str
+    chain_id: int
+    token: bytes
     amount: int
+    booked_at: datetime
 
     @property
     def key(self) -> str:
         """The key of the leg it books."""
         return f"leg:{self.run_id}:{self.leg_no}"
+
+    @property
+    def evidence(self) -> str:
+        return f"ledger:{self.ledger_id}"
 
 
 class Final(NamedTuple):
@@ -99,12 +113,12 @@ class Books:
         final = self.final.get(payout.chain_id)
         return final is not None and payout.block_number <= final.block
 
-    def booked(self) -> dict[str, int]:
-        """What the ledger holds for each leg, by the leg's key."""
-        total: dict[str, int] = defaultdict(int)
-        for booking in self.bookings:
-            total[booking.key] += booking.amount
-        return dict(total)
+    def booked(self) -> dict[str, list[Booking]]:
+        """The ledger's rows for each leg, by the leg's key."""
+        rows: dict[str, list[Booking]] = defaultdict(list)
+        for booking in sorted(self.bookings, key=lambda b: b.ledger_id):
+            rows[booking.key].append(booking)
+        return dict(rows)
 
     def by_payee(self) -> dict[Payee, list[Earning]]:
         """Each payee's earnings in one token and kind, the oldest first."""
@@ -130,6 +144,7 @@ class Line:
     booked: int | None = None
     due_at: datetime | None = None
     payout: Payout | None = None
+    astray: Payout | None = None  # what left for this line and reached somebody else, or in another token
     leg: Leg | None = None
     rule: str | None = None  # ref, exact, grouped, claim
     reason: str | None = None

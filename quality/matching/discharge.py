@@ -42,7 +42,8 @@ def discharge(books: Books, discharging: Iterable[tuple[Payout, str, str, str]])
 def discharging_nothing(
     books: Books, legs: Sequence[Leg], found: Mapping[str, Settled], strays: Sequence[Line]
 ) -> list[Link]:
-    """Final payouts that are on a line and pay nobody's earning: strays, and what went astray."""
+    """Final payouts that are on a line and pay nobody's earning: strays, what went astray, what a cancelled leg got."""
     lost = [(line.payout, line.recon_key) for line in strays if line.payout]
+    lost += [(payout, leg.key) for leg in legs if not leg.stands for payout in found[leg.key].payouts]
     lost += [(astray, leg.key) for leg in legs if (astray := found[leg.key].astray)]
     return [Link(payout, None, key, payout.amount) for payout, key in lost if books.is_final(payout)]

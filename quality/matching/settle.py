@@ -26,12 +26,18 @@ class Settled:
 
 
 def settle(legs: Sequence[Leg], free: dict[str, Payout]) -> dict[str, Settled]:
-    """What was found for each leg, by its key; what is matched, or went astray, is taken out of ``free``."""
+    """What was found for each leg, by its key; what is matched, or went astray, is taken out of ``free``.
+
+    A cancelled leg gets only what the platform says it sent for it, and only what no standing leg names: it never
+    takes part where amounts are compared, but its own transaction is not the payment of the leg issued in its place.
+    """
     found = {leg.key: Settled() for leg in legs}
-    _by_reference(legs, found, free)
-    _by_amount(legs, found, free)
-    _by_sum(legs, found, free)
-    _astray(legs, found, free)
+    standing = [leg for leg in legs if leg.stands]
+    _by_reference(standing, found, free)
+    _by_reference([leg for leg in legs if not leg.stands], found, free)
+    _by_amount(standing, found, free)
+    _by_sum(standing, found, free)
+    _astray(standing, found, free)
     return found
 
 

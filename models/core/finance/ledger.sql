@@ -13,7 +13,7 @@ columns:
   booked_at: When it was booked.
   updated_at: When the platform last changed it.
   day: UTC day of the booking.
-rules: [unique(ledger_id), not_null(party, token, amount_raw), nonnegative(amount?)]
+rules: [unique(ledger_id), not_null(party, chain_id, token, amount_raw, booked_at), octets(token, 20), nonnegative(amount?)]
 */
 with newest as (
     select *

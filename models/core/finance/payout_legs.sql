@@ -19,7 +19,7 @@ columns:
   idempotency_key: Same key, same payment.
   updated_at: When the platform last changed it.
   day: UTC day it was instructed.
-rules: [unique(run_id, leg_no), not_null(party, wallet, token, amount_raw), octets(wallet, token, 20), nonnegative(amount?), in_set(kind, usage, task), in_set(state, instructed, sent, held, cancelled)]
+rules: [unique(run_id, leg_no), not_null(party, wallet, chain_id, token, amount_raw, period, instructed_at, due_at), octets(wallet, token, 20), nonnegative(amount?), in_set(kind, usage, task), in_set(state, instructed, sent, held, cancelled)]
 */
 with newest as (
     select *
