@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from guelta.lake import Lake
     from guelta.settings import Settings
+    from models import Model
     from pipelines.reports.deliver import Manifest
 
 Read = Callable[[str], "pl.DataFrame"]  # a table of the lake, at the pinned version
@@ -91,7 +92,8 @@ def build(settings: "Settings", lake: "Lake", name: str, period: str, to: str | 
 
     Raises:
         BadSetting: an unknown report, or a month that is not over in the data.
-        GateRefused: a table it reads did not pass its gates; nothing is rendered.
+        GateRefused: a table it reads, or one of those it is made from, did not pass its gates or was not made again
+            since what it is made from changed; nothing is rendered.
     """
     from guelta.decisions import Decisions
     from pipelines.reports.deliver import deliver
@@ -100,12 +102,16 @@ def build(settings: "Settings", lake: "Lake", name: str, period: str, to: str | 
     kind = load(name)
     state = status(lake)
     _closed(period, state.last_closed_period)
-    refused = [rule for table in kind.tables for rule in state.failing_gates(table)]
+    made = _made_from(kind.tables)
+    read = {*kind.tables, *(model.name for model in made), *(up for model in made for up in model.upstream)}
+    refused = [rule for table in sorted(read) for rule in state.failing_gates(table)]
     if refused:
         raise GateRefused(
             f"{name} for {period} was not built: {', '.join(refused)} failed; mend the data, guelta build, try again",
             tuple(refused),
         )
+    if stale := _behind(lake, made, month_of(period)[1]):
+        raise GateRefused(f"{name} for {period} was not built: {'; '.join(stale)}; guelta build, then try again")
     book = Decisions(settings.decisions)
     try:
         pin = _pinned(book, lake, name, period, kind.tables)
@@ -128,6 +134,72 @@ def _closed(period: str, last: str | None) -> None:
     month_of(period)
     if last is None or period > last:
         raise BadSetting(f"{period} is not over in the finalized data; the last closed period is {last or 'none yet'}")
+
+
+def _made_from(tables: Sequence[str]) -> "list[Model]":
+    """The models of these tables and of everything they are made from, in building order."""
+    import quality
+
+    models = quality.tables()
+    wanted = set(tables)
+    for model in reversed(models):
+        if model.name in wanted:
+            wanted |= set(model.upstream)
+    return [model for model in models if model.name in wanted]
+
+
+def _behind(lake: "Lake", models: "Sequence[Model]", until: date) -> list[str]:
+    """Which tables do not say what the tables they are made from say now, each as a sentence.
+
+    Chains and sources move all the time: of raw tables only what concerns days up to ``until`` counts.
+    """
+    made = {model.name for model in models}
+    told = {}
+    for model in models:
+        cursor = lake.table(model.name).cursor(f"build:{model.name}") if lake.exists(model.name) else None
+        if cursor is None:
+            return [f"{model.name} was never made"]
+        for name in model.upstream:
+            if not lake.exists(name):
+                return [f"{model.name} was made from {name}, which is gone"]
+            if _moved(lake, name, cursor.meta["upstream"].get(name), None if name in made else until):
+                told[model.name] = f"{model.name} was made before {name} last changed"
+                break
+    if told:
+        told = {name: told[name] for name in _differing(lake, models, list(told))}
+    return list(told.values())
+
+
+def _moved(lake: "Lake", name: str, since: int | None, until: date | None) -> bool:
+    table = lake.table(name)
+    if table.version() == since:
+        return False
+    days = table.changed(since)
+    if until is None:
+        return days is None or bool(days)
+    dated = "day" in table.spec.schema.names
+    return dated and (days is None or any(day <= until for day in days))
+
+
+def _differing(lake: "Lake", models: "Sequence[Model]", names: Sequence[str]) -> list[str]:
+    """Those a build would make other than they stand: a table that came out the same keeps its old cursor."""
+    from models.build import build
+
+    found: list[str] = []
+
+    def compare(model: "Model", staged: Any, _: object) -> None:
+        table = lake.table(model.name)
+        # A table with days notes in its cursor even that nothing changed: had it been made, it would not be behind.
+        comparable = "day" not in staged.schema.names and set(staged.schema.names) == set(table.spec.schema.names)
+        if not (comparable and table.conform(staged).equals(table.read())):
+            found.append(model.name)
+            raise GateRefused(f"{model.name} would be other than it stands")
+
+    try:
+        build(lake, models, selection=names, gate=compare)
+    except GateRefused:
+        return found or list(names)
+    return []
 
 
 def _pinned(book: Any, lake: "Lake", name: str, period: str, tables: Sequence[str]) -> dict[str, int]:

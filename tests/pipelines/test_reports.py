@@ -9,9 +9,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+import quality
 from guelta.errors import BadSetting, GateRefused
-from guelta.lake import Lake
+from guelta.lake import ALL, Lake
 from guelta.settings import Settings, resolved
+from models.build import build
 from pipelines import reports
 
 NAME = "payout-reconciliation"
@@ -84,26 +86,61 @@ def test_a_month_that_is_not_over_is_refused(copied):
         reports.build(copied, Lake(copied.lake), "no-such-report", "2026-09")
 
 
-def test_a_failed_gate_renders_nothing(copied, tmp_path):
+@pytest.fixture
+def fresh(demo_home, tmp_path):
+    """A copy of its own, for a test that breaks it."""
+    shutil.copytree(demo_home.home, tmp_path / "home")
+    return resolved(Settings(home=tmp_path / "home"))
+
+
+@pytest.mark.parametrize("table", ["marts.reconciliation", "core.reconciliation_lines", "core.party_keys"])
+def test_a_failed_gate_of_a_table_or_of_what_it_is_made_from_renders_nothing(fresh, tmp_path, table):
     import datetime as dt
 
     import pyarrow as pa
 
     from guelta.lake.ops import GATE_RESULTS
 
-    lake = Lake(copied.lake)
+    lake = Lake(fresh.lake)
     row = {
         "run_id": "later",
-        "table_name": "marts.reconciliation",
+        "table_name": table,
         "version": 10**6,
-        "rule_id": "marts.reconciliation.unique(recon_key)",
+        "rule_id": f"{table}.unique(recon_key)",
         "severity": "critical",
         "passed": False,
         "failing": 1,
         "day": dt.date(2026, 11, 6),
     }
     schema = pa.schema([f for f in GATE_RESULTS.schema if f.name != "month"])
-    lake.table("ops.gate_results").append(pa.Table.from_pylist([row], schema=schema))
-    with pytest.raises(GateRefused, match=r"unique\(recon_key\)"):
-        reports.build(copied, lake, NAME, "2026-08", to=str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    rows = pa.Table.from_pylist([row | {name: None for name in schema.names if name not in row}], schema=schema)
+    lake.table("ops.gate_results").append(rows)
+    with pytest.raises(GateRefused, match=rf"{table}.unique\(recon_key\)"):
+        reports.build(fresh, lake, NAME, "2026-08", to=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "stale"), [("core.reconciliation_lines", "marts.reconciliation"), ("core.ledger", "reconciliation_lines")]
+)
+def test_a_table_that_was_not_made_again_since_its_upstream_changed_renders_nothing(fresh, tmp_path, table, stale):
+    lake = Lake(fresh.lake)
+    rows = lake.table(table).read()
+    lake.table(table).replace(rows.slice(1), ALL)
+    with pytest.raises(GateRefused, match=rf"{stale} was made before {table} last changed.*guelta build"):
+        reports.build(fresh, lake, NAME, "2026-08", to=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_upstream_that_changed_and_made_no_difference_stops_nothing(fresh, tmp_path):
+    lake = Lake(fresh.lake)
+    tokens = lake.table("core.tokens").read()
+    lake.table("core.tokens").replace(tokens, ALL)
+    build(lake, quality.tables(), gate=quality.gate(lake))
+    walk = lake.table("marts.reconciliation_walk")
+    assert (
+        lake.table("core.tokens").version()
+        > lake.table("marts.tokens").cursor("build:marts.tokens").meta["upstream"]["core.tokens"]
+    )
+    assert reports.build(fresh, lake, NAME, "2026-08", to=str(tmp_path / "out")).delivered
+    assert walk.version() == lake.table("marts.reconciliation_walk").version()
