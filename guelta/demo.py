@@ -67,7 +67,7 @@ def replayed(
     """Serve recordings as chains; with ``follow_too``, index them into a lake of their own below the home."""
     from guelta.lake import Lake
     from indexer.chains import chain_of
-    from indexer.derive import derive
+    from indexer.derive import derive, together
     from indexer.devnet import record
     from indexer.devnet.server import serve as serving
     from indexer.follow import follow
@@ -85,8 +85,16 @@ def replayed(
         own = resolved(msgspec.structs.replace(settings, home=home, lake="", decisions="", rpc=urls))
         lake = Lake(own.lake, world="real", memory=own.memory, threads=own.threads)
         with show.progress("blocks") as note:
-            results = follow(own, lake, list(urls), once=once, progress=lambda _, done, of, text: note(done, of, text))
-        show_result(results, derive(lake))
+            derived: list[Any] = []
+            results = follow(
+                own,
+                lake,
+                list(urls),
+                once=once,
+                committed=lambda: derived.extend(derive(lake)),
+                progress=lambda _, done, of, text: note(done, of, text),
+            )
+        show_result(results, together([*derived, *derive(lake)]))
         say(f"indexed into {own.lake}; look at it with GUELTA_HOME={home} guelta build, then guelta status")
 
 

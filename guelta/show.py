@@ -122,6 +122,8 @@ def pulled(results: Sequence[Any], in_json: bool) -> None:
         as_json([plain(r) for r in results])
     else:
         rows("Pulled", ["source", "table", "rows", "duplicates", "quarantined"], [plain(r) for r in results])
+        for note in dict.fromkeys(note for r in results for note in r.notes):
+            say(f"note: {note}")
         next_step("guelta build")
     if any(r.quarantined for r in results):
         why = "some rows were refused: guelta check says why; they are in ops.quarantine and nothing is lost"
