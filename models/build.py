@@ -2,15 +2,18 @@
 
 A build reads its upstreams at versions pinned before the first query and writes these versions into the cursor of what
 it publishes: whatever lands meanwhile is seen next time. Only days that can have changed are made again (30-lake §3.5).
+Beside each version stands the id of the table: one that was dropped and made anew counts its versions from 0 again.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from guelta.errors import BadModel, ForeignLake, GateRefused, Inexact
+from guelta.errors import BadModel, Fatal, ForeignLake, GateRefused, Inexact
 from models import Model, select, shape
 
 if TYPE_CHECKING:
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from guelta.lake import Cursor, Lake, TableSpec, Where
 
 Days = frozenset[date] | None  # None: every day
-Gate = Callable[[Model, "pa.Table", "duckdb.DuckDBPyConnection"], object]
+Gate = Callable[[Model, "pa.Table", "duckdb.DuckDBPyConnection"], object]  # its ``refused``, if any, notes the others
+_CHANGED = "changed_days"  # what an affects query reads the upstream's changed days as
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def build(
     """Make what changed of the selected models, in order; each is visible in one commit or not at all.
 
     A refused model publishes nothing, and what is made from it waits; the others are built, then the refusal is raised.
+    A value that fits no type of ours refuses its model like a rule: whoever can send one must not stop the others.
 
     Args:
         lake: where the tables are.
@@ -84,12 +89,12 @@ def build(
         progress: called after each model.
 
     Raises:
-        GateRefused: after the last model, naming every refused table and rule.
+        GateRefused: after the last model, naming every refused table, and the rule or the value that refused it.
         BadModel: a model that DuckDB cannot bind, or whose rows are not what its header says.
     """
     run = _Run(lake, gate, full, frozenset(days), {model.name: model.digest for model in models_})
     done: list[Built] = []
-    refused: dict[str, GateRefused] = {}
+    refused: dict[str, Fatal] = {}
     for model in select(models_, selection):
         started = time.perf_counter()
         held = [name for name in model.upstream if name in refused]
@@ -99,7 +104,7 @@ def build(
                 refused[model.name] = refused[held[0]]
             else:
                 built = run.make(model, started)
-        except GateRefused as error:
+        except (GateRefused, Inexact) as error:
             refused[model.name] = error
             built = Built(model.name, 0, time.perf_counter() - started, True, f"refused: {error}")
         done.append(built)
@@ -114,8 +119,15 @@ def build(
     return done
 
 
-def _rule_ids(refused: Mapping[str, GateRefused]) -> tuple[str, ...]:
-    return tuple(rule for error in refused.values() for rule in error.rule_ids)
+def _rule_ids(refused: Mapping[str, Fatal]) -> tuple[str, ...]:
+    return tuple(
+        rule
+        for name, error in refused.items()
+        for rule in (error.rule_ids if isinstance(error, GateRefused) else (f"{name}.{_EXACT}",))
+    )
+
+
+_EXACT = "exact"  # the rule that a value without a fitting type breaks
 
 
 @dataclass
@@ -128,20 +140,29 @@ class _Run:
     asked: frozenset[date]
     digests: Mapping[str, str]
     versions: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
 
     def make(self, model: Model, started: float) -> Built:
         missing = [name for name in model.upstream if self._version(name) is None]
         if missing:
             return Built(model.name, 0, time.perf_counter() - started, True, f"waits for {', '.join(missing)}")
         pin = {name: self.versions[name] for name in model.upstream}
+        self.ids |= {name: self.lake.table(name).id() for name in pin if name not in self.ids}
+        ids = {name: self.ids[name] for name in pin}
         code = {"code": model.digest, "upstream_code": {n: self.digests[n] for n in pin if n in self.digests}}
         cursor = self.lake.table(model.name).cursor(_app(model)) if self.lake.exists(model.name) else None
-        days, reason = self._todo(model, pin, code, cursor)
+        days, reason = self._todo(model, pin, ids, code, cursor)
         if days is not None and not days:
             return Built(model.name, 0, time.perf_counter() - started, True, reason, 0, self._version(model.name))
-        staged = self._staged(model, pin, days)
-        published = self._publish(model, *staged, days, {"upstream": pin, **code}, cursor)
-        self.versions[model.name] = self.lake.table(model.name).version()
+        try:
+            with _exactly(model):
+                staged = self._staged(model, pin, days)
+        except Inexact as error:
+            self._note(model, _EXACT, error)
+            raise
+        published = self._publish(model, *staged, days, {"upstream": pin, "upstream_id": ids, **code}, cursor)
+        table = self.lake.table(model.name)
+        self.versions[model.name], self.ids[model.name] = table.version(), table.id()
         count = None if days is None else len(days)
         seconds = time.perf_counter() - started
         return Built(model.name, published, seconds, False, reason, count, self.versions[model.name])
@@ -152,7 +173,12 @@ class _Run:
         return self.versions.get(name)
 
     def _todo(
-        self, model: Model, pin: Mapping[str, int], code: Mapping[str, Any], cursor: "Cursor | None"
+        self,
+        model: Model,
+        pin: Mapping[str, int],
+        ids: Mapping[str, str],
+        code: Mapping[str, Any],
+        cursor: "Cursor | None",
     ) -> tuple[Days, str]:
         """The days to make; none at all when nothing changed."""
         if cursor is None:
@@ -162,11 +188,15 @@ class _Run:
         if any(cursor.meta.get(key) != value for key, value in code.items()):
             return None, "code changed"
         days: set[date] = set()
+        anew = [name for name in pin if cursor.meta.get("upstream_id", {}).get(name) != ids[name]]
+        if anew:
+            return None, f"{anew[0]} was made anew"
         for name, version in pin.items():
             since = cursor.meta["upstream"].get(name)
             changed = set() if since == version else self.lake.table(name).changed(since)
-            if changed is None and name in dict(model.partition.affects):
-                changed = self._affected(model, pin, name)
+            query = dict(model.partition.affects).get(name, "")
+            if query and (changed if _CHANGED in query else changed is None):
+                changed = (changed or set()) | self._affected(query, pin, changed or set())
             if changed is None or (changed and model.partition.by is None):
                 return None, f"{name} changed"
             days |= changed
@@ -174,9 +204,11 @@ class _Run:
             return _widen(days, model.partition.window) | self.asked, f"{len(self.asked)} days asked for"
         return _widen(days, model.partition.window), f"{len(days)} days changed" if days else "unchanged"
 
-    def _affected(self, model: Model, pin: Mapping[str, int], name: str) -> set[date]:
-        query = dict(model.partition.affects)[name]
+    def _affected(self, query: str, pin: Mapping[str, int], changed: set[date]) -> set[date]:
+        import pyarrow as pa
+
         with self.lake.duck(list(pin), pin=pin) as con:
+            con.register(_CHANGED, pa.table({"day": pa.array(sorted(changed), pa.date32())}))
             return {day for (day,) in con.execute(query).fetchall() if day is not None}
 
     def _staged(self, model: Model, pin: Mapping[str, int], days: Days) -> "tuple[TableSpec, pa.Table]":
@@ -188,10 +220,37 @@ class _Run:
         with self.lake.duck(list(views), pin=views) as con:
             spec, data = _compute(self.lake, model, pin, con, days)
             data = conform(spec, data)
+            con.register("staged", data)
             if self.gate:
-                con.register("staged", data)
                 self.gate(model, data, con)
+            if days is not None:
+                self._refuse_strangers(model, con, days)
         return spec, data
+
+    def _refuse_strangers(self, model: Model, con: "duckdb.DuckDBPyConnection", days: frozenset[date]) -> None:
+        """A key without the day must not stand on other days, where no rule over staged rows looks."""
+        keys = [words for words in map(_unique_words, model.rules) if words and "day" not in words]
+        if not keys or not self.lake.exists(model.name):
+            return
+        self.lake.attach(con, [model.name])
+        for key in keys:
+            names = ", ".join(f'"{name}"' for name in key)
+            others = f"select {names} from {model.name} where not ({_days(model, days).sql()})"
+            found = con.execute(f"select * from (select {names} from staged intersect {others}) limit 3").fetchall()
+            if found:
+                rule = f"{model.name}.unique({', '.join(key)})"
+                error = GateRefused(
+                    f"{model.name} was refused by {rule} over the whole table: rows of the days made again stand on "
+                    f"other days too, for example {found}; make it anew with guelta build {model.name} --full",
+                    (rule,),
+                )
+                self._note(model, rule.removeprefix(f"{model.name}."), error)
+                raise error
+
+    def _note(self, model: Model, rule: str, error: Fatal) -> None:
+        """What refused a model without being a rule of the gate is told where the gate's answers are kept."""
+        if note := getattr(self.gate, "refused", None):
+            note(model, rule, str(error))
 
     def _publish(
         self,
@@ -244,8 +303,8 @@ def _compute(
             spec = shape.spec_of_select(model, relation.columns, relation.types)
             kept = relation if days is None else relation.filter(_days(model, days).sql())
             return spec, kept.to_arrow_table()
-        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-            raise Inexact(f"{model.path}: a value does not fit its type: {error}") from error
+        except (duckdb.OutOfRangeException, duckdb.ConversionException):
+            raise  # no fault of the model: see _exactly
         except duckdb.Error as error:
             raise BadModel(f"{model.path}: {error}") from error
     assert model.build is not None
@@ -257,6 +316,27 @@ def _compute(
     if days is None:
         return spec, data
     return spec, frame.filter(pl.sql_expr(_days(model, days).sql())).to_arrow()
+
+
+@contextmanager
+def _exactly(model: Model) -> Iterator[None]:
+    """Whichever engine finds that a value does not fit, it is one refusal."""
+    import duckdb
+    import polars as pl
+
+    try:
+        yield
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+        raise Inexact(f"{model.path}: a value does not fit its type: {error}") from error
+    except pl.exceptions.PolarsError as error:
+        if not re.search("overflow|conversion .* failed", str(error)):
+            raise
+        raise Inexact(f"{model.path}: a value does not fit its type: {error}") from error
+
+
+def _unique_words(rule: str) -> tuple[str, ...]:
+    found = re.fullmatch(r"unique\(([^()]*)\)", rule.strip())
+    return tuple(word.strip() for word in found[1].split(",")) if found else ()
 
 
 def _differing(old: "pa.Table", new: "pa.Table") -> frozenset[date] | None:
@@ -295,8 +375,6 @@ def _widen(days: set[date], window: int | None) -> frozenset[date]:
 
 
 def _tables_in(rules: Sequence[str]) -> list[str]:
-    import re
-
     return sorted({name for rule in rules for name in re.findall(r"\b(?:raw|core|marts|ops)\.[a-z]\w*", rule)})
 
 

@@ -44,7 +44,8 @@ class Partition:
     """How upstream days become days of the table: whole (``by`` None), or by day, widened by ``window``.
 
     ``window`` counts the days after a changed day that it can still change; None means every later day.
-    ``affects`` holds, for an upstream without days, a query for the days that a change of it touches.
+    ``affects`` holds, for an upstream without days, a query for the days that a change of it touches. A query that
+    reads ``changed_days`` is for an upstream with days: it adds to those that changed the others they reach.
     """
 
     by: str | None = None

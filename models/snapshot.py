@@ -117,12 +117,13 @@ class Snapshot:
         return AsOf(dict(self.versions), finalized, max(times) if times else start_of_last)
 
     def gates(self) -> Gates:
-        """Of every table read: the rules of its newest run."""
+        """Of every table read: the rules of its newest run, by the count of runs over it."""
         newest: dict[str, tuple[Any, ...]] = {}
         results: dict[str, dict[str, bool]] = {}
         for row in self._small("ops.gate_results"):
             table = row["table_name"]
-            run = (-1 if row["version"] is None else row["version"], row["day"], row["run_id"])
+            place = row["version"] if row.get("seq") is None else row["seq"]  # a lake from before seq was kept
+            run = (-1 if place is None else place, row["day"], row["run_id"])
             if table not in self.versions or run < newest.get(table, run):
                 continue
             if run > newest.get(table, (-2,)):

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from guelta.errors import BadModel, GateRefused
+from guelta.errors import BadModel, GateRefused, Inexact
 from guelta.lake import Lake, eq
 from guelta.lake.ops import GATE_RESULTS, QUARANTINE, quarantined
 from models import Model
@@ -65,7 +65,8 @@ class Gate:
 
     def __init__(self, lake: Lake, day: date) -> None:
         self.lake, self.day = lake, day
-        self._recorded: set[tuple[str, str]] | None = None  # (run, table) that already stand in ops.gate_results
+        self._runs: set[tuple[str, str]] | None = None  # (run, table) that already stand in ops.gate_results
+        self._last: dict[str, tuple[int, str]] = {}  # by table: its last run
 
     def __call__(self, model: Model, data: "pa.Table", con: "duckdb.DuckDBPyConnection") -> GateResult:
         """Ask every rule of the table.
@@ -75,8 +76,8 @@ class Gate:
         """
         asked = vocabulary.of_model(model)
         version = self.lake.table(model.name).version() + 1 if self.lake.exists(model.name) else 1
-        run_id = _run_id(model, version, con)
         outcomes = evaluate(self.lake, asked, con, _STAGED)
+        run_id = _run_id(model, version, con, outcomes)
         blocking = [outcome for outcome in outcomes if outcome.blocks]
         if blocking:
             self._quarantine(model, blocking, con, run_id)
@@ -90,17 +91,35 @@ class Gate:
             )
         return GateResult(model.name, run_id, tuple(outcomes))
 
+    def refused(self, model: Model, rule: str, why: str) -> None:
+        """Note what refused a model before or beside its rules, for example a value that fits no type."""
+        version = self.lake.table(model.name).version() + 1 if self.lake.exists(model.name) else 1
+        broken = Rule(f"{model.name}.{rule}", model.name, rule, (), "critical", None, "", "", why=why)
+        run_id = hashlib.sha256(f"{model.name}|{model.digest}|{version}|{rule}|{why}".encode()).hexdigest()[:16]
+        self._record(model.name, version, run_id, [Outcome(broken, passed=False, failing=1)])
+
     def _record(self, name: str, version: int, run_id: str, outcomes: Sequence[Outcome]) -> None:
         import pyarrow as pa
 
         table = self.lake.create(GATE_RESULTS)
-        if self._recorded is None:
+        if self._runs is None:
+            self._runs = set()
             kept = table.read()
-            self._recorded = set(zip(kept["run_id"].to_pylist(), kept["table_name"].to_pylist(), strict=True))
-        if (run_id, name) in self._recorded:
-            return
-        self._recorded.add((run_id, name))
-        rows = [(run_id, name, version, o.rule.id, o.rule.severity, o.passed, o.failing, self.day) for o in outcomes]
+            told = (kept[column].to_pylist() for column in ("run_id", "table_name", "seq", "version"))
+            for run, of, seq, at in zip(*told, strict=True):
+                self._runs.add((run, of))
+                self._last[of] = max(self._last.get(of, (0, "")), (at or 0 if seq is None else seq, run))
+        last, last_run = self._last.get(name, (0, ""))
+        if run_id == last_run.partition("-")[0]:
+            return  # tried again, and the same again
+        seq = last + 1
+        if (run_id, name) in self._runs:
+            run_id = f"{run_id}-{seq}"  # as before, after something else was in between
+        self._runs.add((run_id, name))
+        self._last[name] = (seq, run_id)
+        rows = [
+            (run_id, name, version, o.rule.id, o.rule.severity, o.passed, o.failing, self.day, seq) for o in outcomes
+        ]
         names = [column for column in GATE_RESULTS.schema.names if column != "month"]
         columns = [
             pa.array(column, GATE_RESULTS.schema.field(n).type)
@@ -174,6 +193,8 @@ def _counted(con: "duckdb.DuckDBPyConnection", rule: Rule, relation: str) -> Out
 
     try:
         ((failing,),) = con.execute(f"select count(*) from ({rule.failing_rows(relation)})").fetchall()
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+        raise Inexact(f"{rule.id}: a value does not fit its type: {error}") from error
     except duckdb.Error as error:
         raise BadModel(f"{rule.id}: DuckDB refuses its SQL: {error}; mend the rule or the column") from error
     return Outcome(rule, failing == 0, failing)
@@ -190,10 +211,11 @@ def _attach(lake: Lake, asked: Sequence[Rule], con: "duckdb.DuckDBPyConnection")
     return set(wanted) - set(built)
 
 
-def _run_id(model: Model, version: int, con: "duckdb.DuckDBPyConnection") -> str:
-    """Named by content: the same rows on their way to the same version are the same run, however often it is tried."""
+def _run_id(model: Model, version: int, con: "duckdb.DuckDBPyConnection", outcomes: Sequence[Outcome]) -> str:
+    """Named by content: the same rows and answers on the way to the same version are one run, however often tried."""
     found = con.execute(f"select count(*), bit_xor(hash(rows)), sum(hash(rows)) from {_STAGED} as rows").fetchall()
-    return hashlib.sha256(f"{model.name}|{model.digest}|{version}|{found}".encode()).hexdigest()[:16]
+    said = [(outcome.rule.id, outcome.rule.severity, outcome.passed, outcome.failing) for outcome in outcomes]
+    return hashlib.sha256(f"{model.name}|{model.digest}|{version}|{found}|{said}".encode()).hexdigest()[:16]
 
 
 def _suite(con: "duckdb.DuckDBPyConnection", asked: Sequence[Rule], relation: str) -> dict[str, bool]:

@@ -125,13 +125,13 @@ def _times(con: Any, heads: list[dict[str, Any]]) -> list[tuple[int, datetime]]:
 
 
 def outcomes(lake: Lake) -> dict[str, dict[str, tuple[bool, str]]]:
-    """Per table, the last answer of each rule."""
+    """Per table, what each rule said in its last run; runs from before ``seq`` was kept count by their version."""
     if not lake.exists("ops.gate_results"):
         return {}
     with lake.duck(["ops.gate_results"]) as con:
         rows = con.execute(
-            "select table_name, rule_id, max_by(passed, version), max_by(severity, version) from ops.gate_results "
-            "group by table_name, rule_id"
+            "select table_name, rule_id, passed, severity from ops.gate_results qualify dense_rank() over ("
+            "partition by table_name order by coalesce(seq, version, 0) desc, day desc, run_id desc) = 1"
         ).fetchall()
     found: dict[str, dict[str, tuple[bool, str]]] = {}
     for table, rule, passed, severity in rows:

@@ -270,6 +270,10 @@ class Table:
     def version(self) -> int:
         return int(self._open().version())
 
+    def id(self) -> str:
+        """The table's own id: one that was dropped and made anew has another, though its versions begin at 0 again."""
+        return str(self._open().metadata().id)
+
     def cursor(self, app: str) -> Cursor | None:
         return read_cursor(self._open(), app)
 

@@ -49,6 +49,7 @@ GATE_RESULTS = spec(
         "passed": Bool,
         "failing": Int64,
         "day": Day,
+        "seq": Int64,  # runs over the table so far: versions stand still at a refusal and begin again after a drop
     },
     key=("run_id", "table_name", "rule_id"),
     required=("run_id", "table_name", "rule_id", "severity", "passed", "failing", "day"),

@@ -40,3 +40,5 @@ left join described
     on described.chain_id = registered.chain_id and described.asset_id = cast(registered.asset_id as bigint)
 left join core.party_keys as keys
     on keys.chain_id = registered.chain_id and keys.wallet = registered.owner
+    and (keys.valid_from is null or keys.valid_from <= registered.block_time)
+    and (keys.valid_to is null or registered.block_time < keys.valid_to)

@@ -33,3 +33,5 @@ select
 from raw.reference_contribution_recorded as recorded
 left join core.party_keys as keys
     on keys.chain_id = recorded.chain_id and keys.wallet = recorded.contributor
+    and (keys.valid_from is null or keys.valid_from <= recorded.block_time)
+    and (keys.valid_to is null or recorded.block_time < keys.valid_to)

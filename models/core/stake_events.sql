@@ -52,3 +52,5 @@ left join raw.erc20_transfer as moved
     and (moved.to_address = events.address or moved.from_address = events.address)
 left join core.party_keys as keys
     on keys.chain_id = events.chain_id and keys.wallet = events.account
+    and (keys.valid_from is null or keys.valid_from <= events.block_time)
+    and (keys.valid_to is null or events.block_time < keys.valid_to)

@@ -26,8 +26,8 @@ def earning(read: Reader, row: Row) -> Step:
 def _accruals_of(read: Reader, row: Row) -> list[Step]:
     same = {name: row[name] for name in ("day", "chain_id", "token", "party", "account", "terms_id")}
     rows = read.rows("core.accruals", **same, asset_id=row["source_asset"], order="value_id, seq")
-    wide = row["amount"] is None
-    return [accrual(read, one) for one in rows if (one["amount"] is None) == wide]
+    ref = row["earning_id"].partition(":")[2]  # beyond 38 digits an entry is one accrual, which its id names
+    return [accrual(read, one) for one in rows if not ref or f"{one['value_id']}:{one['seq']}" == ref]
 
 
 def _rewards(read: Reader, row: Row) -> list[Step]:
@@ -43,9 +43,10 @@ def _rewards(read: Reader, row: Row) -> list[Step]:
         dataset_id=row["source_asset"],
         order="entry_id",
     )
+    ref = row["earning_id"].partition(":")[2]
     found = []
     for entry in entries:
-        if str(entry["rate_version"]) != version or (entry["amount"] is None) != (row["amount"] is None):
+        if str(entry["rate_version"]) != version or (ref and entry["entry_id"] != ref):
             continue
         amount = units(entry, "amount")
         rate = f"rate of version {version} of {task_id}"

@@ -1,5 +1,5 @@
 /*
-title: What each party earned, was promised and was paid
+title: What each party earned, was promised and was paid; tokens of core.wide_tokens aside
 grain: [party, chain_id, token, kind]
 columns:
   party: Who.
@@ -23,15 +23,16 @@ with sides as (
     from core.earnings
     where amount is not null
     union all
-    select party, chain_id, token, kind, cast(0 as decimal(38,0)) as earned, amount as instructed,
-        cast(0 as decimal(38,0)) as paid
-    from core.payout_legs
-    where state in ('instructed', 'sent') and amount is not null
+    select legs.party, legs.chain_id, legs.token, legs.kind, cast(0 as decimal(38,0)) as earned,
+        legs.amount as instructed, cast(0 as decimal(38,0)) as paid
+    from core.payout_legs as legs
+    left join core.wide_tokens as wide
+        on wide.chain_id = legs.chain_id and wide.token = legs.token
+    where legs.state in ('instructed', 'sent') and wide.token is null
     union all
     select party, chain_id, token, case when kind = 'transfer' then 'task' else 'usage' end as kind,
         cast(0 as decimal(38,0)) as earned, cast(0 as decimal(38,0)) as instructed, amount as paid
     from core.payouts
-    where amount is not null
 )
 
 select

@@ -1,5 +1,5 @@
 /*
-title: What came in, and who it went to, day by day
+title: What came in, and who it went to, day by day; tokens of core.wide_tokens aside
 grain: [day, chain_id, token]
 columns:
   day: UTC day of the payments.
@@ -30,7 +30,7 @@ with came_in as (
         cast(sum(value.gross) as decimal(38,0)) as gross_value,
         cast(sum(value.fee) as decimal(38,0)) as protocol_revenue,
         cast(count(*) as bigint) as payments,
-        cast(sum(payments.calls) as bigint) as calls
+        cast(coalesce(sum(payments.calls), 0) as bigint) as calls
     from core.value_events as value
     join core.payments as payments
         on payments.payment_id = value.value_id and payments.day = value.day

@@ -1,5 +1,5 @@
 /*
-title: What each asset was paid per day
+title: What each asset was paid per day; tokens of core.wide_tokens aside
 grain: [day, chain_id, asset_id, token, payer, rail]
 columns:
   day: UTC day of the payments.
@@ -36,7 +36,7 @@ select
     payments.rail,
     cast(sum(value.gross) as decimal(38,0)) as gross_value,
     cast(count(*) as bigint) as payments,
-    cast(sum(payments.calls) as bigint) as calls
+    cast(coalesce(sum(payments.calls), 0) as bigint) as calls
 from core.value_events as value
 join core.payments as payments
     on payments.payment_id = value.value_id and payments.day = value.day

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from guelta.errors import BadModel, BadSetting, ForeignLake, GateRefused, Inexact
-from guelta.lake import ALL, Lake, eq
+from guelta.errors import BadModel, BadSetting, ForeignLake, GateRefused
+from guelta.lake import ALL, Cursor, Lake, eq
 from guelta.lake.schema import Amount, Int64, Text, spec
 from models.build import build
 from models.digest import digest
@@ -258,10 +258,23 @@ def test_columns_that_the_lake_cannot_hold_are_refused_with_the_cast(lake, files
     assert not lake.exists("core.t")
 
 
-def test_money_that_does_not_fit_stops_the_build(lake, files, payments):
+def test_money_that_does_not_fit_refuses_its_table_and_the_others_are_built(lake, files, payments):
     lake.table("raw.payments").append(payments([paid(1, 0, "ann", 10**38 - 1), paid(2, 0, "ann", 1)]))
-    with pytest.raises(Inexact, match="does not fit"):
-        build(lake, models.load(root=files(core__daily=DAILY)))
+    beside = DAILY.replace("gross) as decimal", "fee) as decimal")
+    told = []
+    with pytest.raises(GateRefused, match=r"1 tables were refused.*core\.daily.*does not fit") as refused:
+        build(
+            lake,
+            models.load(root=files(core__daily=DAILY, marts__whole=WHOLE, core__fees=beside)),
+            progress=told.append,
+        )
+    assert refused.value.rule_ids == ("core.daily.exact",)
+    assert {one.name: one.reason.partition(":")[0] for one in told} == {
+        "core.daily": "refused",
+        "core.fees": "first build",
+        "marts.whole": "waits for core.daily, which was refused",
+    }
+    assert (lake.exists("core.daily"), lake.exists("core.fees")) == (False, True)
 
 
 def test_a_python_model_reads_its_pinned_upstreams_and_may_be_empty(lake, files):
@@ -325,3 +338,55 @@ def test_a_commit_that_lands_during_a_build_is_seen_by_the_next(world, payments)
     assert lake.table("core.daily").rows() == 3
     assert made(build(lake, read))["core.daily"] == 1
     assert pl.from_arrow(lake.table("core.daily").read())["gross"].cast(pl.Int64).to_list() == [5, 7, 11, 1]
+
+
+def test_a_table_made_anew_is_another_table(world, payments):
+    lake, read = world
+    build(lake, read)
+    again = lake.table("core.teams")
+    lake.drop("core.teams")
+    lake.create(again.spec).append(pa.table({"payer": ["ann", "bob"], "team": ["blue", "red"]}))
+    while lake.version("core.teams") < 1:  # as many commits as the first one had
+        lake.table("core.teams").append(pa.table({"payer": ["x"], "team": ["x"]}))
+    (made_again,) = build(lake, read, selection=["marts.named"])
+    assert made_again.reason == "core.teams was made anew"
+    assert {(r["team"], int(r["gross"])) for r in lake.table("marts.named").read().to_pylist()} == {
+        ("blue", 5),
+        ("red", 7),
+        ("blue", 11),
+    }
+    assert made(build(lake, read, selection=["marts.named"])) == {}
+
+
+def test_a_cursor_from_before_ids_were_kept_counts_once_as_everything_changed(world):
+    lake, read = world
+    build(lake, read)
+    for name in ("core.daily", "marts.whole"):
+        table = lake.table(name)
+        cursor = table.cursor(f"build:{name}")
+        meta = {key: value for key, value in cursor.meta.items() if key != "upstream_id"}
+        table.replace(table.read(), ALL, cursor=Cursor(cursor.app, cursor.n + 1, meta))
+    build(lake, read)
+    assert made(build(lake, read)) == {}
+    assert all(lake.table(m.name).cursor(f"build:{m.name}").meta["upstream_id"].keys() == {*m.upstream} for m in read)
+
+
+def test_a_key_without_the_day_is_looked_for_on_every_day(lake, files, payments):
+    """Each payer's newest payment; a later one takes it off its day, which nobody says is to be made again."""
+    text = DAILY.replace("title: Paid by day", "title: Newest payment").replace(
+        "partition", "rules: [unique(payer)]\npartition"
+    )
+    text = text[: text.index("select")] + (
+        "select day, payer, gross from raw.payments "
+        "qualify row_number() over (partition by payer order by day desc nulls last) = 1"
+    )
+    read = models.load(root=files(core__newest=text))
+    lake.table("raw.payments").append(payments([paid(1, 0, "ann", 5)]))
+    build(lake, read)
+    lake.table("raw.payments").append(payments([paid(2, 3, "ann", 6)]))
+    with pytest.raises(GateRefused, match=r"core\.newest\.unique\(payer\) over the whole table") as refused:
+        build(lake, read)
+    assert refused.value.rule_ids == ("core.newest.unique(payer)",)
+    assert lake.table("core.newest").rows() == 1
+    build(lake, read, full=True)
+    assert [int(row["gross"]) for row in lake.table("core.newest").read().to_pylist()] == [6]

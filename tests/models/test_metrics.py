@@ -265,12 +265,16 @@ def test_an_answer_says_how_far_the_chain_was_final_and_what_the_gates_said(worl
         .append_column("block_time", pa.array([at], Timestamp))
         .append_column("day", pa.array([at.date()], DayType))
     )
-    results = [("r1", 1, "unique(x)", False), ("r2", 2, "unique(x)", True), ("r2", 2, "nonnegative(gross)", False)]
+    results = [
+        ("r1", 2, "unique(x)", False, 1),
+        ("r2", 2, "unique(x)", True, 2),
+        ("r2", 2, "nonnegative(gross)", False, 2),
+    ]
     lake.create(GATE_RESULTS).append(
         pl.DataFrame(
             [
-                (run, "marts.value", version, rule, "error", ok, int(not ok), at.date())
-                for run, version, rule, ok in results
+                (run, "marts.value", version, rule, "error", ok, int(not ok), at.date(), seq)
+                for run, version, rule, ok, seq in results
             ],
             schema=[name for name in GATE_RESULTS.schema.names if name != "month"],
             orient="row",

@@ -1,5 +1,6 @@
 """Rules in headers, through the gate, into the lake: what passes is published, what fails is kept with its reason."""
 
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from guelta.errors import BadModel, GateRefused
 from guelta.lake import Lake
 from guelta.lake.schema import Amount, Day, Int64, Text, spec
 from models.build import build
+from models.snapshot import Snapshot
 from quality import rules
 from quality.expectations import gate
+from quality.status import outcomes
 
 DAY = date(2026, 10, 1)
 PAID = spec("raw.paid", {"id": Int64, "who": Text, "amount": Amount, "note": Text, "day": Day}, key=("id",))
@@ -168,3 +171,37 @@ def test_an_assertion_says_why_and_reads_the_rows_to_be_checked(tmp_path):
     (other / "core.paid.silent.sql").write_text("select 1", "utf-8")
     with pytest.raises(BadModel, match="-- why:"):
         rules.assertions("core.paid", other)
+
+
+def test_the_last_answer_counts_whatever_the_version_says(tmp_path):
+    """A pass after a refusal at the same version, a refusal after a drop, and a value that fits no type."""
+    lake = a_lake(tmp_path, [(1, "ada", 5, "a"), (2, "bob", 9 * 10**18, "b")])
+    strict, loose = "at_most(amount, id)", "positive(amount)"
+
+    def failing(word, *, column=None):
+        read = the_models(tmp_path / "m", word)
+        if column:
+            text = (tmp_path / "m" / "core" / "paid.sql").read_text("utf-8")
+            (tmp_path / "m" / "core" / "paid.sql").write_text(text.replace("id, who, amount", column), "utf-8")
+            read = models.load(root=tmp_path / "m")
+        with suppress(GateRefused):
+            build(lake, read, gate=gate(lake, day=DAY), full=True)
+        said = {rule for rule, (passed, _) in outcomes(lake)["core.paid"].items() if not passed}
+        newest = Snapshot.of(lake, ["core.paid"]).gates().failing if lake.exists("core.paid") else ()
+        assert not newest or set(newest) == {f"core.paid: {rule}" for rule in said}
+        return said
+
+    assert failing(strict) == {"core.paid.at_most(amount, id)"}
+    assert failing(loose) == set()
+    assert failing(strict) == {"core.paid.at_most(amount, id)"}
+    assert failing(loose) == set()
+    for _ in range(3):
+        assert failing(loose) == set()
+    lake.drop("core.paid")
+    assert failing(strict) == {"core.paid.at_most(amount, id)"}
+    assert failing(loose) == set()
+    wide = "id, who, cast(amount * cast('90000000000000000000' as decimal(20,0)) as decimal(38,0)) as amount"
+    assert failing(loose, column=wide) == {"core.paid.exact"}
+    assert failing(loose) == set()
+    seqs = lake.table("ops.gate_results").read()["seq"].to_pylist()
+    assert None not in seqs

@@ -1,5 +1,5 @@
 /*
-title: Our accruals beside the contract's own, line by line
+title: Our accruals beside the contract's own, line by line; payments beyond 38 digits are divided by nobody and left out
 grain: [day, value_id, seq]
 columns:
   value_id: The payment.
@@ -13,7 +13,13 @@ columns:
 rules: [unique(value_id, seq), not_null(equal), in_set(equal, true)]
 partition: {by: day, window: 0}
 */
-with settlements as (
+with undivided as (
+    select distinct value_id
+    from core.accruals
+    where party = 'suspense:beyond_38_digits'
+),
+
+settlements as (
     select
         chain_id, block_hash, tx_hash, log_index, day,
         cast(chain_id as string) || ':0x' || lower(hex(block_hash)) || ':' || cast(log_index as string) as value_id,
@@ -56,3 +62,6 @@ select
 from core.accruals as computed
 full outer join emitted
     on emitted.value_id = computed.value_id and emitted.seq = computed.seq
+left join undivided
+    on undivided.value_id = coalesce(computed.value_id, emitted.value_id)
+where undivided.value_id is null

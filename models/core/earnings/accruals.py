@@ -4,7 +4,7 @@ import polars as pl
 
 from guelta.money import raw_of
 from models.build import Inputs
-from models.core.earnings import _cascade
+from models.core.earnings import _cascade, _holders
 
 header = """
 title: Who earned what from each payment, in the order the contract emits it
@@ -17,9 +17,9 @@ columns:
   terms_id: Its terms in force at the payment; null in suspense.
   ord: Place among the accounts of the terms.
   account: The account that earned; null in suspense.
-  party: The party behind that account; suspense with the reason where nobody can be named.
+  party: The party behind that account at the time of the payment; suspense with the reason where nobody can be named.
   bps: Its share of what the asset kept, in ten-thousandths.
-  amount: Base units earned; null where the amount has more than 38 digits.
+  amount: Base units earned; null in a token of core.wide_tokens, whose payments are not divided.
   amount_raw: The same in 32 bytes.
   is_remainder: True for the last account, which takes what rounding left.
   token: Token of the payment.
@@ -29,7 +29,7 @@ rules: [unique(value_id, seq), not_null(party), nonnegative(amount?), octets(amo
         references(value_id, core.value_events.value_id)]
 partition: {by: day, window: 0}
 """
-upstream = ("core.flows", "core.terms", "core.terms_payees", "core.value_events")
+upstream = ("core.flows", "core.party_keys", "core.terms", "core.terms_payees", "core.value_events")
 
 
 def build(inputs: Inputs) -> pl.DataFrame:
@@ -39,9 +39,13 @@ def build(inputs: Inputs) -> pl.DataFrame:
     payees = inputs.frame("core.terms_payees").join(
         inputs.frame("core.terms").select("terms_id", "denominator"), on="terms_id"
     )
-    rows = _cascade.accruals(hops.collect(), payees.collect())
+    events = values.select("value_id", "at", "net", "net_raw").collect()
+    rows = _cascade.accruals(hops.collect(), payees.collect()).join(events.select("value_id", "at"), on="value_id")
+    parties = _holders.held(rows, inputs.frame("core.party_keys").collect())
+    named = pl.when(pl.col("account").is_null()).then(pl.col("party")).otherwise(parties)
+    rows = rows.with_columns(named.alias("party"))
     # an amount beyond 38 digits was not divided: its one line in suspense holds the whole of it
-    wide = values.filter(pl.col("net").is_null()).select("value_id", "net_raw").collect()
+    wide = events.filter(pl.col("net").is_null()).select("value_id", "net_raw")
     raw = rows.with_columns(raw_of(rows["amount"]).alias("amount_raw")).join(wide, on="value_id", how="left")
     ordered = ("value_id", "seq", "path", "asset_id", "terms_id", "ord", "account", "party", "bps", "amount")
     return raw.select(

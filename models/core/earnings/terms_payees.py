@@ -3,6 +3,7 @@
 import polars as pl
 
 from models.build import Inputs
+from models.core.earnings import _holders
 
 header = """
 title: Who an asset's terms pay, and what share
@@ -11,7 +12,7 @@ columns:
   terms_id: The version of the asset's terms.
   ord: Place among its accounts, from 1; the last one takes what rounding left.
   account: The account that is paid.
-  party: The party behind that account.
+  party: The party behind that account when the version was set; an accrual asks again at the time of the payment.
   bps: Ten-thousandths of what the asset keeps.
 rules: [unique(terms_id, ord), not_null(account, party, bps), octets(account, 20), nonnegative(bps)]
 """
@@ -27,10 +28,8 @@ def build(inputs: Inputs) -> pl.DataFrame:
         pl.int_ranges(1, pl.col("accounts").list.len().cast(pl.Int64) + 1).alias("ord"),
         pl.col("accounts").alias("account"),
         "bps",
+        pl.col("block_time").alias("at"),
     )
-    keys = inputs.frame("core.party_keys").select("chain_id", pl.col("wallet").alias("account"), "party")
-    known = terms.explode("ord", "account", "bps").join(keys, on=["chain_id", "account"], how="left")
-    address = pl.lit("0x") + pl.col("account").bin.encode("hex")
-    return known.select(
-        "terms_id", "ord", "account", pl.coalesce("party", address).alias("party"), pl.col("bps").cast(pl.Int64)
-    ).collect()
+    payees = terms.explode("ord", "account", "bps").collect()
+    parties = _holders.held(payees, inputs.frame("core.party_keys").collect())
+    return payees.select("terms_id", "ord", "account", parties, pl.col("bps").cast(pl.Int64))

@@ -20,11 +20,11 @@ columns:
   period: UTC month of the block, YYYY-MM.
   stage: Stage of life the value belongs to (training for datasets, deployment for models, composition for agents and
     apps, unknown where the registration is missing).
-  gross: Base units paid.
+  gross: Base units paid; null in a token of core.wide_tokens.
   gross_raw: The same in 32 bytes.
-  fee: The protocol's part.
+  fee: The protocol's part; null likewise.
   fee_raw: The same in 32 bytes.
-  net: What is left for the asset and everything upstream of it; null where it has more than 38 digits.
+  net: What is left for the asset and everything upstream of it; null in a token of core.wide_tokens.
   net_raw: The same in 32 bytes.
 rules: [unique(value_id), not_null(asset_id, token, stage), nonnegative(gross?, fee?, net?),
         octets(gross_raw, fee_raw, net_raw, 32),
@@ -54,7 +54,7 @@ left join kinds on kinds.chain_id = payments.chain_id and kinds.asset_id = payme
 
 def build(inputs: Inputs) -> pl.DataFrame:
     events = inputs.sql(_SQL)
-    # more than 38 digits: the pair of bytes still knows the amount
+    # a token beyond 38 digits: the pair of bytes still knows the amount
     wide = [
         to_raw(from_raw(gross) - from_raw(fee)) if net is None else None
         for net, gross, fee in events.select("net", "gross_raw", "fee_raw").iter_rows()

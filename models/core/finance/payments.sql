@@ -15,11 +15,11 @@ columns:
   payer: The account that paid; for prepaid credit the platform's operator, not the caller.
   payer_party: The party behind that account.
   token: Token paid in.
-  amount: Base units paid, fee included.
+  amount: Base units paid, fee included; null in a token of core.wide_tokens.
   amount_raw: The same in 32 bytes.
-  fee: The protocol's part of it.
+  fee: The protocol's part of it; null in a token of core.wide_tokens.
   fee_raw: The same in 32 bytes.
-  calls: How many calls the payment settles.
+  calls: How many calls the payer says it settles; null where that is 10^12 or more, which no batch holds.
   batch_root: Root of the off-chain list of those calls.
 rules: [unique(payment_id), not_null(asset_id, payer, payer_party, token), octets(payer, token, 20), octets(amount_raw, 32), nonnegative(amount?, fee?), in_set(rail, direct, prepaid_credit)]
 partition: {by: day, window: 0}
@@ -45,14 +45,18 @@ select
     settled.payer,
     coalesce(keys.party, '0x' || lower(hex(settled.payer))) as payer_party,
     settled.token,
-    settled.amount,
+    case when wide.token is null then settled.amount end as amount,
     settled.amount_raw,
-    settled.fee,
+    case when wide.token is null then settled.fee end as fee,
     settled.fee_raw,
-    cast(settled.calls as bigint) as calls,
+    cast(case when settled.calls < 1000000000000 then settled.calls end as bigint) as calls,
     settled.batch_root
 from raw.reference_calls_settled as settled
 left join prepaid_batches
     on prepaid_batches.chain_id = settled.chain_id and prepaid_batches.batch_root = settled.batch_root
+left join core.wide_tokens as wide
+    on wide.chain_id = settled.chain_id and wide.token = settled.token
 left join core.party_keys as keys
     on keys.chain_id = settled.chain_id and keys.wallet = settled.payer
+    and (keys.valid_from is null or keys.valid_from <= settled.block_time)
+    and (keys.valid_to is null or settled.block_time < keys.valid_to)

@@ -1,5 +1,5 @@
 /*
-title: Money that left for a payee, seen on chain
+title: Money that left for a payee, seen on chain; tokens of core.wide_tokens stand in core.payout_events only
 grain: [day, payout_id]
 columns:
   payout_id: Chain, block hash and log index of the event, joined by colons.
@@ -17,77 +17,14 @@ columns:
   token: Token paid in.
   amount: Base units received.
   amount_raw: The same in 32 bytes.
-rules: [unique(payout_id), not_null(account, party, token), octets(account, token, 20), octets(amount_raw, 32), nonnegative(amount?), in_set(kind, push, claim, transfer)]
+rules: [unique(payout_id), not_null(account, party, token, amount), octets(account, token, 20), octets(amount_raw, 32), nonnegative(amount), in_set(kind, push, claim, transfer)]
 partition: {by: day, window: 0}
 */
-with treasuries as (
-    select keys.chain_id, keys.wallet
-    from core.party_keys as keys
-    join core.parties as parties
-        on parties.party = keys.party
-    where ',' || parties.roles || ',' like '%,treasury,%'
-),
-
--- a transfer of a transaction in which the vault spoke is that settlement's, claim's or batch's own
-explained as (
-    select chain_id, block_hash, tx_hash
-    from raw.reference_calls_settled
-    union
-    select chain_id, block_hash, tx_hash
-    from raw.reference_payout_sent
-    union
-    select chain_id, block_hash, tx_hash
-    from raw.reference_earning_claimed
-),
-
-events as (
-    select chain_id, block_number, block_hash, log_index, tx_hash, block_time, day, 'push' as kind, batch_id, account,
-        token, amount, amount_raw
-    from raw.reference_payout_sent
-    union all
-    select chain_id, block_number, block_hash, log_index, tx_hash, block_time, day, 'claim' as kind,
-        cast(null as binary) as batch_id, account, token, amount, amount_raw
-    from raw.reference_earning_claimed
-    union all
-    select moved.chain_id, moved.block_number, moved.block_hash, moved.log_index, moved.tx_hash, moved.block_time,
-        moved.day, 'transfer' as kind, cast(null as binary) as batch_id, moved.to_address as account,
-        moved.address as token, moved.value as amount, moved.value_raw as amount_raw
-    from raw.erc20_transfer as moved
-    join treasuries as senders
-        on senders.chain_id = moved.chain_id and senders.wallet = moved.from_address
-    left join treasuries as receivers
-        on receivers.chain_id = moved.chain_id and receivers.wallet = moved.to_address
-    left join explained
-        on explained.chain_id = moved.chain_id
-        and explained.block_hash = moved.block_hash
-        and explained.tx_hash = moved.tx_hash
-    where receivers.wallet is null
-        and explained.tx_hash is null
-        -- money moved into a contract of ours (a stake, a reward pool) pays nobody yet
-        and not exists (
-            select 1
-            from raw.contracts as contracts
-            where contracts.chain_id = moved.chain_id and contracts.address = moved.to_address
-        )
-)
-
 select
-    cast(events.chain_id as string) || ':0x' || lower(hex(events.block_hash)) || ':'
-        || cast(events.log_index as string) as payout_id,
-    events.chain_id,
-    events.block_number,
-    events.block_hash,
-    events.log_index,
-    events.tx_hash,
-    events.block_time as at,
-    events.day,
-    events.kind,
-    events.batch_id,
-    events.account,
-    coalesce(keys.party, '0x' || lower(hex(events.account))) as party,
-    events.token,
-    events.amount,
+    events.payout_id, events.chain_id, events.block_number, events.block_hash, events.log_index, events.tx_hash,
+    events.at as at, events.day, events.kind, events.batch_id, events.account, events.party, events.token, events.amount,
     events.amount_raw
-from events
-left join core.party_keys as keys
-    on keys.chain_id = events.chain_id and keys.wallet = events.account
+from core.payout_events as events
+left join core.wide_tokens as wide
+    on wide.chain_id = events.chain_id and wide.token = events.token
+where wide.token is null

@@ -11,7 +11,7 @@ columns:
   asset_id: The asset called; null where the log names it only by text.
   asset_name: The asset's name in the log.
   provider: Who ran the call.
-  at: When it came in. A revision keeps it; a call that moved to another day would break unique(call_id).
+  at: When it came in, by the newest revision; one that names another day takes the call off the day before.
   day: UTC day of it.
   latency_us: How long it took, in microseconds.
   status: How it ended, as logged.
@@ -25,7 +25,16 @@ columns:
   batch_root: The batch in which the call was settled; null while it is not.
   source: Log or trace the row came from.
 rules: [unique(call_id), not_null(root_call_id, client, status, source), nonnegative(price?, prompt_tokens?, completion_tokens?), in_set(origin?, web2, web3, agent)]
-partition: {by: day, window: 0}
+partition:
+  by: day
+  window: 0
+  # a revision may move a call to another day: every day on which it ever stood is made again
+  affects:
+    raw.gateway_calls: >-
+      select distinct revisions.day
+      from raw.gateway_calls as revisions
+      join raw.gateway_calls as touched on touched.call_id = revisions.call_id
+      where touched.day in (select day from changed_days)
 */
 with newest as (
     select *
