@@ -6,6 +6,7 @@ import polars as pl
 
 from guelta.money import sum_by
 from pipelines.reports import Column, Read, Report, Sheet
+from quality import line_status
 
 title = "Payout reconciliation"
 tables = ("marts.reconciliation", "marts.reconciliation_walk", "marts.tokens", "marts.chains")
@@ -20,7 +21,6 @@ _WALK = (
     ("closing", "= Closing payable"),
     ("control_difference", "Control difference"),
 )
-_EXPLAINED = ("matched", "matched_grouped", "in_flight", "timing", "not_due", "below_threshold_carried", "on_hold")
 _DEFINITIONS = (
     ("Earned", "What the terms in force at each payment entitle a payee to, exact in base units."),
     ("Instructed", "Legs of payout runs as the platform ordered them."),
@@ -28,7 +28,7 @@ _DEFINITIONS = (
     ("Booked", "The platform's own ledger of payouts."),
     (
         "Control difference",
-        "Opening + earned ± adjustments − settled − in flight − closing: 0 base units.",
+        "What the sides say of each other, counted apart, payout by payout and earning by earning: 0 base units.",
     ),
     ("Break", "A line whose sides differ and whose difference nothing explains; codes E01 to E27."),
 )
@@ -40,7 +40,8 @@ def make(read: Read, period: str) -> Report:
     chains = read("marts.chains").to_dicts()
     walk = read("marts.reconciliation_walk").filter(pl.col("period") == period)
     lines = read("marts.reconciliation").filter(pl.col("period") == period)
-    breaks = lines.filter(~pl.col("status").is_in(_EXPLAINED)).sort("status", "recon_key")
+    broken = [status for status in line_status.STATUSES if line_status.is_break(status)]
+    breaks = lines.filter(pl.col("status").is_in(broken)).sort("status", "recon_key")
     difference = _total(walk, "control_difference")
     settled = lines.filter(pl.col("status").is_in(("matched", "matched_grouped"))).height
     figures = (
