@@ -81,6 +81,12 @@ def newest_gates() -> pl.DataFrame:
     results = rows("ops.gate_results", limit=1_000_000, note=False)
     if results.is_empty():
         return results
-    order = ["version", "day", "run_id"]
-    last = results.sort(order, nulls_last=False).group_by("table_name").last().select("table_name", "run_id")
+    # A mended table passes at the version it was refused at: runs are told apart by their own number.
+    number = pl.coalesce("seq", "version") if "seq" in results.columns else pl.col("version")
+    last = (
+        results.sort(number, "day", "run_id", nulls_last=False)
+        .group_by("table_name")
+        .last()
+        .select("table_name", "run_id")
+    )
     return results.join(last, on=["table_name", "run_id"]).sort("table_name", "rule_id")
