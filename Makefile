@@ -22,7 +22,7 @@ up: setup ## Dagster and the dashboards together on loopback
 
 test: $(UV) tools ## all tests; a skipped one says why
 	$(UV) sync --frozen --all-groups --quiet
-	$(RUN) --all-groups pytest $(PYTEST)
+	$(RUN) --all-groups pytest -n 2 $(PYTEST)
 
 test-%: $(UV) ## the tests of one room: make test-indexer
 	$(RUN) --all-groups pytest tests/$* $(PYTEST)
