@@ -152,7 +152,7 @@ def _peak_bytes() -> int:
 
 def _children() -> list[str]:
     listed = subprocess.run(
-        ["ps", "-eo", "ppid,pid,args"], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "ppid,pid,args"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     return [line for line in listed if line.split()[0] == str(os.getpid())]
 
